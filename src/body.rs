@@ -1,0 +1,130 @@
+//! The one body type that a layer of this crate may introduce.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body of a response that came from the inner service or was made by a layer itself.
+    ///
+    /// Data, error and trailers of the inner body pass through as they are. A layer's own answer is
+    /// one frame of at most a few hundred bytes; an empty one ends at once, which HTTP/2 needs to
+    /// send a trailers-only gRPC status in a single HEADERS frame.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Local { bytes: Bytes },
+    }
+}
+
+impl<B> ResponseBody<B> {
+    /// Passes the inner service's body through.
+    pub fn inner(body: B) -> Self {
+        Self {
+            kind: Kind::Inner { body },
+        }
+    }
+
+    /// Sends `bytes` as the whole body.
+    pub fn local(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            kind: Kind::Local {
+                bytes: bytes.into(),
+            },
+        }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body,
+    B::Data: From<Bytes>,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        match self.project().kind.project() {
+            KindProjection::Inner { body } => body.poll_frame(cx),
+            KindProjection::Local { bytes } if bytes.is_empty() => Poll::Ready(None),
+            KindProjection::Local { bytes } => {
+                let frame = Frame::data(std::mem::take(bytes).into());
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Local { bytes } => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Local { bytes } => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            Kind::Inner { .. } => "ResponseBody::inner",
+            Kind::Local { .. } => "ResponseBody::local",
+        })
+    }
+}
+
+impl<B: Default> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::inner(B::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_local_body_is_one_frame_of_known_size() {
+        let body = ResponseBody::<Full<Bytes>>::local("no");
+        assert_eq!(body.size_hint().exact(), Some(2));
+        assert!(!body.is_end_stream());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "no");
+    }
+
+    #[test]
+    fn an_empty_local_body_has_ended() {
+        assert!(ResponseBody::<Full<Bytes>>::local("").is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn trailers_of_the_inner_body_pass_through() {
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        let inner =
+            Full::new(Bytes::from("x")).with_trailers(std::future::ready(Some(Ok(trailers))));
+        let collected = ResponseBody::inner(inner).collect().await.unwrap();
+        assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
+        assert_eq!(collected.to_bytes(), "x");
+    }
+}

@@ -1,0 +1,191 @@
+//! The only place that reads time.
+//!
+//! Everything that decides takes `now` as an argument; everything that has to know the time asks a
+//! [`Clock`]. The default clock is monotonic: a wall clock that jumps changes nothing but rendered
+//! timestamps. Inside a tokio runtime whose time is paused it follows that paused time, so a test
+//! moves every timer and every decision of this crate with `tokio::time::advance`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the one file that may read a clock"
+)]
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+/// What a room asks for the time: the system's monotonic clock unless a test says otherwise.
+///
+/// Cloning is cheap, and clones of a manual clock move together.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use bartizan::clock::Clock;
+///
+/// let clock = Clock::manual();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(3));
+/// assert_eq!(clock.now().since(before), Duration::from_secs(3));
+/// ```
+#[derive(Clone, Default)]
+pub struct Clock {
+    /// Nanoseconds of a manual clock; `None` reads the system's.
+    manual: Option<Arc<AtomicU64>>,
+}
+
+impl Clock {
+    /// The system's monotonic clock, or tokio's paused time inside a runtime under test.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { manual: None }
+    }
+
+    /// A clock that stands still until [`advance`](Self::advance) or [`rewind`](Self::rewind)
+    /// moves it: for tests.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self {
+            manual: Some(Arc::new(AtomicU64::new(ORIGIN))),
+        }
+    }
+
+    /// Moves a manual clock forward. The system's clock cannot be moved: nothing happens.
+    pub fn advance(&self, by: Duration) {
+        self.update(|now| now.saturating_add(nanos(by)));
+    }
+
+    /// Moves a manual clock backward, as no monotonic clock should and some do.
+    pub fn rewind(&self, by: Duration) {
+        self.update(|now| now.saturating_sub(nanos(by)));
+    }
+
+    /// The current instant.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        match &self.manual {
+            Some(nanos) => Instant(nanos.load(Ordering::Relaxed)),
+            None => Instant::system(),
+        }
+    }
+
+    /// The wall clock, for rendered timestamps only.
+    ///
+    /// A manual clock counts from 2026-01-01T00:00:00Z.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        match &self.manual {
+            Some(nanos) => {
+                let since = nanos.load(Ordering::Relaxed).saturating_sub(ORIGIN);
+                SystemTime::UNIX_EPOCH + MANUAL_WALL + Duration::from_nanos(since)
+            }
+            None => SystemTime::now(),
+        }
+    }
+
+    fn update(&self, change: impl Fn(u64) -> u64) {
+        if let Some(nanos) = &self.manual {
+            let _ = nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+                Some(change(now))
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.manual {
+            Some(_) => "Clock::manual",
+            None => "Clock::new",
+        })
+    }
+}
+
+/// A point in time, in nanoseconds of this process's monotonic clock.
+///
+/// Sums and differences saturate: no reading of any clock makes arithmetic wrap or panic.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The instant that lies `nanos` nanoseconds after the clock's origin: for tests and models.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's origin, which lies before the start of the process.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time that passed from `earlier` to `self`: zero where `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant `by` later.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(by)))
+    }
+
+    fn system() -> Self {
+        static START: OnceLock<tokio::time::Instant> = OnceLock::new();
+        let now = tokio::time::Instant::now();
+        let start = *START.get_or_init(|| now);
+        // A paused runtime may stand before the first reading: count both ways from ORIGIN.
+        Self(match now.checked_duration_since(start) {
+            Some(later) => ORIGIN.saturating_add(nanos(later)),
+            None => ORIGIN.saturating_sub(nanos(start.duration_since(now))),
+        })
+    }
+}
+
+/// `duration` in nanoseconds, saturating after 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A year of room below the first reading, so that earlier instants can be told apart.
+const ORIGIN: u64 = 365 * 24 * 3600 * 1_000_000_000;
+
+/// 2026-01-01T00:00:00Z as seconds of the Unix epoch.
+const MANUAL_WALL: Duration = Duration::from_secs(1_767_225_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_both_ways_and_never_wraps() {
+        let clock = Clock::manual();
+        let start = clock.now();
+        clock.advance(Duration::from_millis(5));
+        assert_eq!(clock.now().since(start), Duration::from_millis(5));
+        clock.rewind(Duration::MAX);
+        assert_eq!(clock.now().as_nanos(), 0);
+        assert_eq!(clock.now().since(start), Duration::ZERO);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now().after(Duration::MAX).as_nanos(), u64::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_system_clock_follows_a_paused_runtime() {
+        let clock = Clock::new();
+        let start = clock.now();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(clock.now().since(start), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_wall_of_a_manual_clock_is_a_known_day() {
+        let clock = Clock::manual();
+        clock.advance(Duration::from_secs(1));
+        let since = clock.wall().duration_since(SystemTime::UNIX_EPOCH);
+        assert_eq!(since.unwrap().as_secs(), 1_767_225_601);
+    }
+}

@@ -1,0 +1,1 @@
+//! A log with many readers: Server-Sent Events with nothing lost.

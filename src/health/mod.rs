@@ -1,0 +1,1 @@
+//! A health check that tells the truth.

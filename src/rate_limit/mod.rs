@@ -1,0 +1,1 @@
+//! Metering requests per key.

@@ -1,0 +1,174 @@
+//! What every endpoint asks of a request: its query, the media type it prefers, its method.
+#![allow(dead_code, reason = "each room can be built alone and uses its part")]
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, HeaderMap};
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
+
+use crate::problem::Problem;
+
+/// The decoded pairs of the query, in order. Malformed escapes decode to U+FFFD: nothing fails.
+pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+}
+
+/// Which of `offers` the request prefers; `None` when it accepts none of them.
+///
+/// An absent `Accept` accepts the first. The more specific range wins for each offer, `q=0` refuses
+/// it, and among equal weights the earlier offer is taken ([RFC 9110, 12.5.1]).
+///
+/// [RFC 9110, 12.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
+pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
+    if !headers.contains_key(ACCEPT) {
+        return (!offers.is_empty()).then_some(0);
+    }
+    let mut best: Option<(u16, usize)> = None;
+    for (index, offer) in offers.iter().enumerate() {
+        let weight = weight_of(headers, offer);
+        if weight > best.map_or(0, |(weight, _)| weight) {
+            best = Some((weight, index));
+        }
+    }
+    best.map(|(_, index)| index)
+}
+
+/// The weight, in thousandths, that `Accept` gives to one media type.
+fn weight_of(headers: &HeaderMap, offer: &str) -> u16 {
+    let kind = offer.split('/').next().unwrap_or(offer);
+    let mut found: Option<(u8, u16)> = None;
+    for range in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .take(MAX_RANGES)
+    {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let specificity = if name.eq_ignore_ascii_case(offer) {
+            3
+        } else if name
+            .strip_suffix("/*")
+            .is_some_and(|range| range.eq_ignore_ascii_case(kind))
+        {
+            2
+        } else if name == "*/*" {
+            1
+        } else {
+            continue;
+        };
+        let weight = parts
+            .find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
+            .map_or(1000, thousandths);
+        if found.is_none_or(|(known, _)| specificity > known) {
+            found = Some((specificity, weight));
+        }
+    }
+    found.map_or(0, |(_, weight)| weight)
+}
+
+/// `0.5` is 500. What is not a weight counts as full, so that a sloppy client is served.
+fn thousandths(text: &str) -> u16 {
+    match text.parse::<f32>() {
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u16,
+        _ => 1000,
+    }
+}
+
+/// How an endpoint that offers GET alone answers a method.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Read {
+    /// Answer with head and body.
+    Get,
+    /// Answer with the head that GET would have, and no body.
+    Head,
+    /// Say what is allowed: 204 to OPTIONS.
+    Options,
+    /// 405 with `Allow`.
+    Refused,
+}
+
+impl Read {
+    /// What to do with `method`.
+    pub(crate) fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET => Self::Get,
+            Method::HEAD => Self::Head,
+            Method::OPTIONS => Self::Options,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// 405 with the methods that would have worked, e.g. `GET, HEAD`.
+pub(crate) fn method_not_allowed(allow: &'static str) -> Response<Bytes> {
+    let mut response = Problem::new(StatusCode::METHOD_NOT_ALLOWED).into_response();
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// The answer to OPTIONS: 204 with the methods that work.
+pub(crate) fn options(allow: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// Ranges of an `Accept` header that are looked at; browsers send fewer than ten.
+const MAX_RANGES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn the_heavier_the_more_specific_and_the_earlier_win() {
+        let offers = ["application/json", "text/plain"];
+        for (value, expected) in [
+            ("*/*", Some(0)),
+            ("text/plain, text/*, */*", Some(0)),
+            ("text/plain, */*;q=0.5", Some(1)),
+            ("text/*;q=0.9, application/json;q=0.8", Some(1)),
+            ("application/json;q=0, */*", Some(1)),
+            ("image/png", None),
+            ("APPLICATION/JSON", Some(0)),
+            ("application/json;q=bogus", Some(0)),
+            (";;;,,,", None),
+        ] {
+            assert_eq!(preferred(&accept(value), &offers), expected, "{value}");
+        }
+        assert_eq!(preferred(&HeaderMap::new(), &offers), Some(0));
+    }
+
+    #[test]
+    fn queries_decode_in_order_and_garbage_does_not_fail() {
+        let uri: Uri = "/x?type=a%2Cb&type=c+d&%ff=%zz&=&k".parse().unwrap();
+        let pairs: Vec<_> = query(&uri).collect();
+        assert_eq!(pairs[0], ("type".into(), "a,b".into()));
+        assert_eq!(pairs[1], ("type".into(), "c d".into()));
+        assert_eq!(pairs[2], ("\u{fffd}".into(), "%zz".into()));
+        assert_eq!(query(&Uri::from_static("/x")).count(), 0);
+    }
+
+    #[test]
+    fn a_refused_method_is_told_which_ones_work() {
+        assert_eq!(Read::of(&Method::POST), Read::Refused);
+        let response = method_not_allowed("GET, HEAD");
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()[ALLOW], "GET, HEAD");
+        assert_eq!(options("GET").status(), 204);
+    }
+}

@@ -1,0 +1,1 @@
+//! A correct, validated set of security headers on every response.

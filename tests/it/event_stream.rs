@@ -1,0 +1,1 @@
+//! `bartizan::event_stream` as a host sees it.

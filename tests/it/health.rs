@@ -1,0 +1,1 @@
+//! `bartizan::health` as a host sees it.

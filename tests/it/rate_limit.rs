@@ -1,0 +1,1 @@
+//! `bartizan::rate_limit` as a host sees it.

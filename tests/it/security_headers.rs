@@ -1,0 +1,1 @@
+//! `bartizan::security_headers` as a host sees it.
