@@ -1,0 +1,19 @@
+//! bartizan over real servers. So far: that the servers themselves are what the tests need.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "whatever goes wrong here fails the test"
+)]
+
+mod lifecycle;
+mod postgres;
+mod redis;
+mod redis_cluster;
+
+use std::time::Duration;
+
+/// How long a paused server is watched for an answer that must not come.
+const SILENCE: Duration = Duration::from_millis(200);
+
+/// How long anything that must come may take.
+const DEADLINE: Duration = Duration::from_secs(60);

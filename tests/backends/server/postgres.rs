@@ -1,0 +1,133 @@
+//! A private PostgreSQL cluster.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use bartizan_process::Directory;
+
+use crate::program;
+use crate::server::{Kind, Server};
+
+const PACKAGE: &str = "postgresql";
+
+/// A PostgreSQL server with one superuser, `postgres`, who needs no password.
+pub type Postgres = Server<PostgresServer>;
+
+/// How to run one.
+#[derive(Debug)]
+pub struct PostgresServer {
+    /// Who runs it: PostgreSQL refuses to run as root.
+    user: Option<User>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl Postgres {
+    /// Makes an empty cluster and starts it.
+    ///
+    /// # Panics
+    ///
+    /// When PostgreSQL is not installed, or does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::launch(|| PostgresServer { user: other_user() })
+    }
+
+    /// `postgres://postgres@127.0.0.1:PORT/postgres`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
+    }
+}
+
+impl PostgresServer {
+    fn program(&self, name: &str, directory: &Directory) -> Command {
+        let mut command = Command::new(find(name));
+        // The directory of the caller may be one that the other user cannot enter.
+        command.current_dir(directory.path());
+        if let Some(user) = self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+}
+
+impl Kind for PostgresServer {
+    const NAME: &'static str = "postgres";
+
+    fn prepare(&self, directory: &Directory) {
+        if let Some(user) = self.user {
+            directory.give_to(user.uid, user.gid);
+        }
+        let made = self
+            .program("initdb", directory)
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8"])
+            .args(["--locale=C", "--no-sync", "--pgdata"])
+            .arg(directory.join("data"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("initdb does not start: {error}"));
+        let complaint = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "initdb: {complaint}");
+    }
+
+    fn command(&self, directory: &Directory, port: u16) -> Command {
+        let mut command = self.program("postgres", directory);
+        command.arg("-D").arg(directory.join("data"));
+        command.arg("-k").arg(directory.path());
+        command.args(["-p", &port.to_string(), "-h", "127.0.0.1"]);
+        // What is written survives a kill, since the kernel has it; a power cut ends the test too.
+        command.args(["-c", "fsync=off"]);
+        // Shared memory in files of the data directory goes away with that.
+        command.args(["-c", "dynamic_shared_memory_type=mmap"]);
+        command.args(["-c", "shared_buffers=16MB"]);
+        command
+    }
+
+    fn is_ready(&self, port: u16) -> bool {
+        Command::new(find("pg_isready"))
+            .args(["--quiet", "--host=127.0.0.1", "--timeout=1"])
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// A killed server leaves one small System V segment, by which the next start on the same data
+    /// would see that nobody is attached any more. `postmaster.pid` names it.
+    fn clean_up(&self, directory: &Directory) {
+        let left = fs::read_to_string(directory.join("data/postmaster.pid")).unwrap_or_default();
+        let segment = left.lines().nth(6).map(str::split_ascii_whitespace);
+        if let Some(id) = segment.and_then(|mut words| words.nth(1)) {
+            let _ = Command::new("ipcrm").args(["-m", id]).status();
+        }
+    }
+}
+
+#[track_caller]
+fn find(name: &str) -> PathBuf {
+    program::find(name, PACKAGE, program::postgres_directories())
+}
+
+/// The user `postgres`, whom the package makes, if this is root; nobody else otherwise.
+#[track_caller]
+fn other_user() -> Option<User> {
+    (id(&["-u"]) == Some(0)).then(|| {
+        let (uid, gid) = (id(&["-u", "postgres"]), id(&["-g", "postgres"]));
+        uid.zip(gid)
+            .map(|(uid, gid)| User { uid, gid })
+            .unwrap_or_else(|| panic!("no user `postgres`: `apt-get install {PACKAGE}` makes one"))
+    })
+}
+
+fn id(arguments: &[&str]) -> Option<u32> {
+    let output = Command::new("id").args(arguments).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,33 @@
+//! Kills a process group when the test program is gone.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+/// A shell that waits for the end of its standard input, which comes when this program dies,
+/// however it dies, and kills the group then. Dropped in good time, it does nothing.
+#[derive(Debug)]
+pub(crate) struct Guard(Child);
+
+impl Guard {
+    pub(crate) fn over(group: u32) -> io::Result<Self> {
+        Command::new("/bin/sh")
+            .args(["-c", "read -r _ || kill -s KILL -- -\"$1\"", "guard"])
+            .arg(group.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // An interrupt from the terminal goes to the test program's group: the guard outlives it.
+            .process_group(0)
+            .spawn()
+            .map(Self)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Both fail only where the shell is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,20 @@
+//! A program under test and everything it starts: one thing to pause, resume, kill and clean up.
+//!
+//! 1. [`Process`] is a program in a process group of its own, with its output in a file.
+//! 2. What it signals is the whole [`tree`]: the group, and also the descendants that left it
+//!    (PostgreSQL and Chromium give their children sessions of their own).
+//! 3. Dropping it kills the tree, also while a panic unwinds. Should the test program itself be
+//!    killed, so that nothing is dropped, a small guard process notices and kills the group.
+//! 4. [`wait_until`] is how a test waits: for a condition, with a deadline.
+
+mod directory;
+mod guard;
+mod port;
+mod process;
+pub mod tree;
+mod wait;
+
+pub use self::directory::Directory;
+pub use self::port::free_port;
+pub use self::process::Process;
+pub use self::wait::wait_until;

@@ -1,0 +1,131 @@
+//! What is paused, resumed, killed and cleaned up, proved on shells that start shells.
+
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use bartizan_process::{Directory, Process, free_port, tree, wait_until};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A shell with two children: one in its group, one in a session of its own.
+fn family(directory: &Directory) -> Process {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "sleep 600 & setsid sleep 600 & echo started; wait"]);
+    let process = Process::start(shell, directory.join("output")).expect("every system has sh");
+    wait_until(DEADLINE, || (process.members().len() == 3).then_some(()))
+        .expect("a shell and its two children");
+    process
+}
+
+fn all_gone(pids: &[u32]) -> bool {
+    pids.iter().all(|&pid| !tree::is_alive(pid))
+}
+
+#[test]
+fn a_kill_reaches_children_that_left_the_group() {
+    let directory = Directory::new("tree");
+    let mut process = family(&directory);
+    let members = process.members();
+    process.kill();
+    assert!(all_gone(&members));
+    assert!(process.exited().is_some());
+}
+
+#[test]
+fn a_pause_holds_until_the_resume() {
+    let directory = Directory::new("tree");
+    let mut process = family(&directory);
+    process.pause();
+    assert!(tree::is_stopped(process.id()));
+    process.resume();
+    wait_until(DEADLINE, || (!tree::is_stopped(process.id())).then_some(())).expect("goes on");
+}
+
+#[test]
+fn a_paused_family_can_be_killed() {
+    let directory = Directory::new("tree");
+    let mut process = family(&directory);
+    process.pause();
+    let members = process.members();
+    assert_eq!(members.len(), 3);
+    drop(process);
+    assert!(all_gone(&members));
+}
+
+#[test]
+fn a_panic_leaves_neither_processes_nor_directories() {
+    let (report, found) = std::sync::mpsc::channel();
+    let panicked = std::panic::catch_unwind(move || {
+        let directory = Directory::new("tree");
+        let process = family(&directory);
+        report
+            .send((process.members(), directory.path().to_owned()))
+            .unwrap();
+        panic!("as a failing assertion would");
+    });
+    assert!(panicked.is_err());
+    let (members, path) = found.recv().unwrap();
+    assert_eq!(members.len(), 3);
+    assert!(all_gone(&members));
+    assert!(!path.exists());
+}
+
+/// The guard's own test: the owner is a copy of this program that is killed, so that it drops nothing.
+#[test]
+fn a_killed_owner_takes_the_group_with_it() {
+    const ROLE: &str = "BARTIZAN_OWNER_OUTPUT";
+
+    if let Ok(output) = std::env::var(ROLE) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo $$; exec sleep 600"]);
+        let _process = Process::start(shell, output).unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+
+    let directory = Directory::new("owner");
+    let output = directory.join("output");
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_killed_owner_takes_the_group_with_it"])
+        .env(ROLE, &output)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = wait_until(DEADLINE, || {
+        std::fs::read_to_string(&output).ok()?.trim().parse().ok()
+    })
+    .expect("the owner starts a shell, which says who it is");
+
+    assert!(tree::is_alive(pid));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    wait_until(DEADLINE, || (!tree::is_alive(pid)).then_some(())).expect("the guard kills it");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let directory = Directory::new("tree");
+    let command = Command::new("/nowhere/at-all");
+    let error = Process::start(command, directory.join("output")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn output_and_exit_status_are_kept() {
+    let directory = Directory::new("tree");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "echo out; echo err >&2; exit 3"]);
+    let mut process = Process::start(shell, directory.join("output")).unwrap();
+    let status = wait_until(DEADLINE, || process.exited()).expect("ends by itself");
+    assert_eq!(status.code(), Some(3));
+    assert_eq!(process.output(), "out\nerr\n");
+}
+
+#[test]
+fn ports_are_given_out_once_and_below_the_range_of_outgoing_connections() {
+    let ports: std::collections::HashSet<_> = (0..50).map(|_| free_port()).collect();
+    assert_eq!(ports.len(), 50);
+    assert!(ports.iter().all(|port| *port < 32_768));
+}
