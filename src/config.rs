@@ -10,7 +10,7 @@ use std::fmt;
 ///
 /// # Example
 ///
-/// ```ignore
+/// ```
 /// use bartizan::client::TrustedProxies;
 ///
 /// let error = TrustedProxies::cidrs(["10.0.0.0/80"]).unwrap_err();

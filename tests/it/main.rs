@@ -1,5 +1,6 @@
 //! The public API of each room, driven through tower: paused time, no socket.
 
+mod client;
 mod event_stream;
 mod health;
 mod rate_limit;
