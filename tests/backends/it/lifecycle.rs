@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use bartizan_process::tree;
-use server::{Kind, Postgres, Redis, RedisCluster, Server};
+use bartizan_process::{Kind, Server, tree};
+use server::{Postgres, Redis, RedisCluster};
 
 /// The processes and the directory of a server.
 fn traces<K: Kind>(server: &Server<K>) -> (Vec<u32>, PathBuf) {

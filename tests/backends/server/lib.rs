@@ -8,12 +8,9 @@
 //! These fixtures block while they wait, always for a condition and with a deadline.
 
 mod postgres;
-mod program;
 mod redis;
 mod redis_cluster;
-mod server;
 
 pub use self::postgres::{Postgres, PostgresServer};
 pub use self::redis::{Redis, RedisServer};
 pub use self::redis_cluster::RedisCluster;
-pub use self::server::{Kind, Server};

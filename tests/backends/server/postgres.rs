@@ -1,19 +1,18 @@
 //! A private PostgreSQL cluster.
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bartizan_process::Directory;
-
-use crate::program;
-use crate::server::{Kind, Server};
+use bartizan_process::{Directory, Kind, Process, Server, find_program, is_root};
 
 const PACKAGE: &str = "postgresql";
 
 /// A PostgreSQL server with one superuser, `postgres`, who needs no password.
-pub type Postgres = Server<PostgresServer>;
+#[derive(Debug)]
+pub struct Postgres(Server<PostgresServer>);
 
 /// How to run one.
 #[derive(Debug)]
@@ -37,13 +36,27 @@ impl Postgres {
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
-        Self::launch(|| PostgresServer { user: other_user() })
+        Self(Server::launch(|| PostgresServer { user: other_user() }))
     }
 
     /// `postgres://postgres@127.0.0.1:PORT/postgres`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Server<PostgresServer>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Postgres {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
     }
 }
 
@@ -91,7 +104,7 @@ impl Kind for PostgresServer {
         command
     }
 
-    fn is_ready(&self, port: u16) -> bool {
+    fn is_ready(&self, port: u16, _: &Process) -> bool {
         Command::new(find("pg_isready"))
             .args(["--quiet", "--host=127.0.0.1", "--timeout=1"])
             .arg(format!("--port={port}"))
@@ -113,13 +126,29 @@ impl Kind for PostgresServer {
 
 #[track_caller]
 fn find(name: &str) -> PathBuf {
-    program::find(name, PACKAGE, program::postgres_directories())
+    find_program(name, PACKAGE, newest_first())
+}
+
+/// The `bin` directories below `/usr/lib/postgresql`, where Debian keeps each version apart from
+/// `PATH`; the newest first.
+fn newest_first() -> Vec<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let mut found: Vec<_> = versions
+        .flatten()
+        .map(|version| version.path().join("bin"))
+        .collect();
+    found.sort_by_key(|bin| std::cmp::Reverse(version_of(bin)));
+    found
+}
+
+fn version_of(bin: &Path) -> Option<u32> {
+    bin.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
 /// The user `postgres`, whom the package makes, if this is root; nobody else otherwise.
 #[track_caller]
 fn other_user() -> Option<User> {
-    (id(&["-u"]) == Some(0)).then(|| {
+    is_root().then(|| {
         let (uid, gid) = (id(&["-u", "postgres"]), id(&["-g", "postgres"]));
         uid.zip(gid)
             .map(|(uid, gid)| User { uid, gid })
@@ -130,4 +159,16 @@ fn other_user() -> Option<User> {
 fn id(arguments: &[&str]) -> Option<u32> {
     let output = Command::new("id").args(arguments).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let nine = version_of(Path::new("/usr/lib/postgresql/9/bin"));
+        let fifteen = version_of(Path::new("/usr/lib/postgresql/15/bin"));
+        assert!(fifteen > nine);
+    }
 }

@@ -1,15 +1,14 @@
 //! A private redis-server.
 
+use std::ops::{Deref, DerefMut};
 use std::process::Command;
 use std::time::Duration;
 
-use bartizan_process::Directory;
-
-use crate::program;
-use crate::server::{Kind, Server};
+use bartizan_process::{Directory, Kind, Process, Server, find_program, free_port};
 
 /// A redis-server without a password.
-pub type Redis = Server<RedisServer>;
+#[derive(Debug)]
+pub struct Redis(Server<RedisServer>);
 
 /// How to run one.
 #[derive(Debug)]
@@ -27,14 +26,14 @@ impl Redis {
     #[must_use]
     #[track_caller]
     pub fn start() -> Self {
-        Self::launch(|| RedisServer { bus: None })
+        Self(Server::launch(|| RedisServer { bus: None }))
     }
 
     #[track_caller]
     pub(crate) fn start_node() -> Self {
-        Self::launch(|| RedisServer {
-            bus: Some(bartizan_process::free_port()),
-        })
+        Self(Server::launch(|| RedisServer {
+            bus: Some(free_port()),
+        }))
     }
 
     pub(crate) fn bus(&self) -> Option<u16> {
@@ -57,13 +56,27 @@ impl Redis {
     }
 }
 
+impl Deref for Redis {
+    type Target = Server<RedisServer>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Redis {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
 impl Kind for RedisServer {
     const NAME: &'static str = "redis";
 
     fn prepare(&self, _: &Directory) {}
 
     fn command(&self, directory: &Directory, port: u16) -> Command {
-        let mut command = Command::new(program::find("redis-server", "redis-server", Vec::new()));
+        let mut command = Command::new(find_program("redis-server", "redis-server", Vec::new()));
         command.current_dir(directory.path());
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
         // Every write is handed to the kernel before it is answered, so that a kill loses nothing;
@@ -77,7 +90,7 @@ impl Kind for RedisServer {
         command
     }
 
-    fn is_ready(&self, port: u16) -> bool {
+    fn is_ready(&self, port: u16, _: &Process) -> bool {
         command::<String>(port, &["PING"]).is_ok()
     }
 }

@@ -1,9 +1,8 @@
 //! A private Redis cluster of three masters.
 
-use bartizan_process::wait_until;
+use bartizan_process::{DEADLINE, wait_until};
 
 use crate::redis::Redis;
-use crate::server::DEADLINE;
 
 const NODES: usize = 3;
 const SLOTS: usize = 16_384;

@@ -1,9 +1,15 @@
 //! Where a program under test keeps its data.
 
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+use crate::wait_until;
+
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A directory of one's own, removed with all it holds on drop.
 ///
@@ -34,8 +40,8 @@ impl Directory {
     ///
     /// When this process may not do that.
     pub fn give_to(&self, uid: u32, gid: u32) {
-        let private = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(self.path(), private).expect("one may set the mode of one's own");
+        let private = Permissions::from_mode(0o700);
+        fs::set_permissions(self.path(), private).expect("one may set the mode of one's own");
         chown(self.path(), Some(uid), Some(gid)).expect("root may give a directory away");
     }
 
@@ -49,5 +55,15 @@ impl Directory {
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Chromium's crash reporter outlives it by a moment and may put one more file there.
+        wait_until(DEADLINE, || {
+            let _ = fs::remove_dir_all(self.path());
+            (!self.path().exists()).then_some(())
+        });
     }
 }

@@ -1,19 +1,24 @@
-//! Kills a process group when the test program is gone.
+//! Cleans up when the test program is gone.
 
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A shell that waits for the end of its standard input, which comes when this program dies,
-/// however it dies, and kills the group then. Dropped in good time, it does nothing.
+/// however it dies, then kills the group and removes the directory. Dropped in good time, it does
+/// nothing.
 #[derive(Debug)]
 pub(crate) struct Guard(Child);
 
 impl Guard {
-    pub(crate) fn over(group: u32) -> io::Result<Self> {
+    pub(crate) fn over(group: u32, directory: &Path) -> io::Result<Self> {
+        const SCRIPT: &str = "read -r _ || { kill -s KILL -- -\"$1\"; rm -rf -- \"$2\"; }";
+
         Command::new("/bin/sh")
-            .args(["-c", "read -r _ || kill -s KILL -- -\"$1\"", "guard"])
+            .args(["-c", SCRIPT, "guard"])
             .arg(group.to_string())
+            .arg(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -10,43 +10,44 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::guard::Guard;
-use crate::{tree, wait_until};
+use crate::{Directory, tree, wait_until};
 
 /// Signals act at once, but for a process that the kernel cannot interrupt just then.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A running program, the processes that it has started, and the file that holds its output.
+/// A running program, the processes that it has started, and the files that hold its output.
 ///
 /// All of them are killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    output: PathBuf,
+    stdout: PathBuf,
+    stderr: PathBuf,
     /// Killed and waited for.
     gone: bool,
     _guard: Guard,
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own, with no input and its output in the file
-    /// `output`.
+    /// Starts `command` in a process group of its own, with no input and its output in the files
+    /// `stdout` and `stderr` of `directory`, which start empty.
     ///
     /// # Errors
     ///
     /// When the program cannot be started; [`io::ErrorKind::NotFound`] if there is none.
-    pub fn start(mut command: Command, output: impl Into<PathBuf>) -> io::Result<Self> {
-        let output = output.into();
-        let file = File::create(&output)?;
+    pub fn start(mut command: Command, directory: &Directory) -> io::Result<Self> {
+        let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
+            .stdout(File::create(&stdout)?)
+            .stderr(File::create(&stderr)?)
             .process_group(0)
             .spawn()?;
-        match Guard::over(child.id()) {
+        match Guard::over(child.id(), directory.path()) {
             Ok(guard) => Ok(Self {
                 child,
-                output,
+                stdout,
+                stderr,
                 gone: false,
                 _guard: guard,
             }),
@@ -70,10 +71,16 @@ impl Process {
         tree::members(self.id())
     }
 
-    /// What it has written so far.
+    /// What it has written to its standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap_or_default()
+    }
+
+    /// Both its outputs, one after the other.
     #[must_use]
     pub fn output(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
+        self.stdout() + &fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
     /// How it ended, if it has.
@@ -85,12 +92,6 @@ impl Process {
     /// `deadline`.
     pub fn terminate(&mut self, deadline: Duration) -> Option<ExitStatus> {
         tree::send_to(&[self.id()], Signal::TERM);
-        wait_until(deadline, || self.exited())
-    }
-
-    /// Like [`terminate`](Self::terminate) with SIGQUIT, which some programs take for "at once".
-    pub fn quit(&mut self, deadline: Duration) -> Option<ExitStatus> {
-        tree::send_to(&[self.id()], Signal::QUIT);
         wait_until(deadline, || self.exited())
     }
 

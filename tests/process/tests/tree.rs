@@ -1,6 +1,7 @@
 //! What is paused, resumed, killed and cleaned up, proved on shells that start shells.
 
 use std::io;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 fn family(directory: &Directory) -> Process {
     let mut shell = Command::new("sh");
     shell.args(["-c", "sleep 600 & setsid sleep 600 & echo started; wait"]);
-    let process = Process::start(shell, directory.join("output")).expect("every system has sh");
+    let process = Process::start(shell, directory).expect("every system has sh");
     wait_until(DEADLINE, || (process.members().len() == 3).then_some(()))
         .expect("a shell and its two children");
     process
@@ -73,13 +74,15 @@ fn a_panic_leaves_neither_processes_nor_directories() {
 
 /// The guard's own test: the owner is a copy of this program that is killed, so that it drops nothing.
 #[test]
-fn a_killed_owner_takes_the_group_with_it() {
-    const ROLE: &str = "BARTIZAN_OWNER_OUTPUT";
+fn a_killed_owner_leaves_nothing_behind() {
+    const ROLE: &str = "BARTIZAN_OWNER_SAYS_IN";
 
-    if let Ok(output) = std::env::var(ROLE) {
+    if let Ok(file) = std::env::var(ROLE) {
+        let directory = Directory::new("owner");
         let mut shell = Command::new("sh");
-        shell.args(["-c", "echo $$; exec sleep 600"]);
-        let _process = Process::start(shell, output).unwrap();
+        shell.args(["-c", "echo $$ $PWD >\"$0\"; exec sleep 600", &file]);
+        shell.current_dir(directory.path());
+        let _process = Process::start(shell, &directory).unwrap();
         loop {
             std::thread::park();
         }
@@ -88,27 +91,30 @@ fn a_killed_owner_takes_the_group_with_it() {
     let directory = Directory::new("owner");
     let output = directory.join("output");
     let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_killed_owner_takes_the_group_with_it"])
+        .args(["--exact", "a_killed_owner_leaves_nothing_behind"])
         .env(ROLE, &output)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let pid = wait_until(DEADLINE, || {
-        std::fs::read_to_string(&output).ok()?.trim().parse().ok()
+    let (pid, path) = wait_until(DEADLINE, || {
+        let said = std::fs::read_to_string(&output).ok()?;
+        let (pid, path) = said.strip_suffix('\n')?.split_once(' ')?;
+        Some((pid.parse().ok()?, Path::new(path).to_owned()))
     })
-    .expect("the owner starts a shell, which says who it is");
+    .expect("the owner starts a shell, which says who and where it is");
 
-    assert!(tree::is_alive(pid));
+    assert!(tree::is_alive(pid) && path.is_dir());
     owner.kill().unwrap();
     owner.wait().unwrap();
-    wait_until(DEADLINE, || (!tree::is_alive(pid)).then_some(())).expect("the guard kills it");
+    let cleaned = || (!tree::is_alive(pid) && !path.exists()).then_some(());
+    wait_until(DEADLINE, cleaned).expect("the guard cleans up");
 }
 
 #[test]
 fn a_program_that_is_not_there_is_an_error() {
     let directory = Directory::new("tree");
     let command = Command::new("/nowhere/at-all");
-    let error = Process::start(command, directory.join("output")).unwrap_err();
+    let error = Process::start(command, &directory).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 
@@ -117,9 +123,10 @@ fn output_and_exit_status_are_kept() {
     let directory = Directory::new("tree");
     let mut shell = Command::new("sh");
     shell.args(["-c", "echo out; echo err >&2; exit 3"]);
-    let mut process = Process::start(shell, directory.join("output")).unwrap();
+    let mut process = Process::start(shell, &directory).unwrap();
     let status = wait_until(DEADLINE, || process.exited()).expect("ends by itself");
     assert_eq!(status.code(), Some(3));
+    assert_eq!(process.stdout(), "out\n");
     assert_eq!(process.output(), "out\nerr\n");
 }
 

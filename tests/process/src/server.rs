@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::process::Command;
 use std::time::Duration;
 
-use bartizan_process::{Directory, Process, free_port, wait_until};
+use crate::{Directory, Process, free_port, wait_until};
 
-/// Long, for a machine that does much else; it is reached only by a server that never answers.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a server may take to come up: long, for a machine that does much else; it is reached only by a server that never answers.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const ATTEMPTS: usize = 5;
 
@@ -22,8 +22,8 @@ pub trait Kind: Debug {
     /// The server in the foreground, on `port` of loopback, with its data in `directory`.
     fn command(&self, directory: &Directory, port: u16) -> Command;
 
-    /// Whether the server on `port` answers requests.
-    fn is_ready(&self, port: u16) -> bool;
+    /// Whether the server on `port` serves, seen from outside or from what it has written.
+    fn is_ready(&self, port: u16, process: &Process) -> bool;
 
     /// Removes what a killed server leaves outside its directory.
     fn clean_up(&self, directory: &Directory) {
@@ -42,9 +42,13 @@ pub struct Server<K: Kind> {
 }
 
 impl<K: Kind> Server<K> {
-    /// Starts a new server that has no data yet and waits until it answers.
+    /// Starts a new server that has no data yet and waits until it is ready.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started, ends by itself, or is not ready within a minute.
     #[track_caller]
-    pub(crate) fn launch(kind: impl Fn() -> K) -> Self {
+    pub fn launch(kind: impl Fn() -> K) -> Self {
         for _ in 0..ATTEMPTS {
             let (kind, port) = (kind(), free_port());
             let directory = Directory::new(K::NAME);
@@ -69,7 +73,8 @@ impl<K: Kind> Server<K> {
         self.port
     }
 
-    pub(crate) fn kind(&self) -> &K {
+    /// What it was made from.
+    pub fn kind(&self) -> &K {
         &self.kind
     }
 
@@ -83,6 +88,11 @@ impl<K: Kind> Server<K> {
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// The same, to ask it to end.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// Stops every process of it where it stands: connections stay open, nothing answers.
@@ -100,8 +110,12 @@ impl<K: Kind> Server<K> {
         self.process.kill();
     }
 
-    /// Starts a killed server again, with the same data and on the same port, and waits until it
-    /// answers. One that still runs is killed first.
+    /// Starts an ended server again, with the same data and on the same port, and waits until it
+    /// is ready. One that still runs is killed first.
+    ///
+    /// # Panics
+    ///
+    /// As [`launch`](Self::launch) does, or when another program has taken the port.
     #[track_caller]
     pub fn restart(&mut self) {
         self.process.kill();
@@ -125,17 +139,16 @@ impl<K: Kind> Drop for Server<K> {
 
 #[track_caller]
 fn start<K: Kind>(kind: &K, directory: &Directory, port: u16) -> Process {
-    let command = kind.command(directory, port);
-    Process::start(command, directory.join("output"))
+    Process::start(kind.command(directory, port), directory)
         .unwrap_or_else(|error| panic!("{} does not start: {error}", K::NAME))
 }
 
-/// Waits for the first answer; `false` if the port was lost to another program.
+/// Waits until it is ready; `false` if the port was lost to another program.
 #[track_caller]
 fn came_up<K: Kind>(kind: &K, process: &mut Process, port: u16) -> bool {
     let outcome = wait_until(DEADLINE, || {
         // In this order: what answers on a lost port is not this server, which has ended then.
-        let ready = kind.is_ready(port);
+        let ready = kind.is_ready(port, process);
         match process.exited() {
             Some(status) => Some(Err(status)),
             None => ready.then_some(Ok(())),
@@ -145,6 +158,6 @@ fn came_up<K: Kind>(kind: &K, process: &mut Process, port: u16) -> bool {
         Some(Ok(())) => true,
         Some(Err(_)) if process.output().contains("Address already in use") => false,
         Some(Err(status)) => panic!("{} ended with {status}:\n{}", K::NAME, process.output()),
-        None => panic!("{} never answered:\n{}", K::NAME, process.output()),
+        None => panic!("{} was never ready:\n{}", K::NAME, process.output()),
     }
 }

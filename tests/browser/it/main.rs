@@ -1,0 +1,8 @@
+//! bartizan in a real Chromium.
+#![expect(
+    clippy::unwrap_used,
+    reason = "whatever goes wrong here fails the test"
+)]
+
+mod page;
+mod smoke;
