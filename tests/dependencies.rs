@@ -10,11 +10,11 @@ use std::process::Command;
 const LIMITS: [(&str, usize); 7] = [
     ("", 29),
     ("rate-limit", 30),
-    ("security-headers", 30),
+    ("security-headers", 36),
     ("event-stream", 40),
     ("health", 42),
-    ("default", 46),
-    ("full", 51),
+    ("default", 52),
+    ("full", 57),
 ];
 
 /// The crates that `cargo` would compile for a library with these features.

@@ -1,0 +1,19 @@
+//! The other headers: one typed value per file.
+
+pub use self::cross_origin::{EmbedderPolicy, OpenerPolicy, ResourcePolicy};
+pub use self::frame_options::FrameOptions;
+pub use self::hsts::Hsts;
+pub use self::permissions::{Allowlist, PermissionsPolicy};
+pub use self::referrer::ReferrerPolicy;
+
+pub(super) use self::referrer::referrer_list;
+pub(super) use self::reporting::Endpoints;
+
+pub(super) mod names;
+
+mod cross_origin;
+mod frame_options;
+mod hsts;
+mod permissions;
+mod referrer;
+mod reporting;

@@ -1,0 +1,144 @@
+//! The nonce of a response: made when somebody reads it, shared by every layer of one request.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Extensions;
+
+use super::csp::WIDTH;
+use crate::rand;
+
+/// The handle by which a handler gets the nonce of its response.
+///
+/// A layer whose policy has [`Source::Nonce`](super::Source::Nonce) puts it into the extensions of
+/// every request; nested layers share it. The value is made on the first [`get`](Self::get), so a
+/// response whose handler never reads it costs no randomness, and goes out under the same policy
+/// without the nonce.
+///
+/// Read it before the response's head is made: a body that streams reads it too late, and its
+/// scripts would not run.
+///
+/// ```
+/// use bartizan::security_headers::CspNonce;
+/// use http::{Request, Response};
+///
+/// async fn page(request: Request<String>) -> Response<String> {
+///     let nonce = match request.extensions().get::<CspNonce>() {
+///         Some(handle) => handle.get().to_string(),
+///         None => String::new(), // no layer above has a nonce in its policy
+///     };
+///     Response::new(format!("<script nonce=\"{nonce}\">start()</script>"))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct CspNonce {
+    value: Arc<OnceLock<Nonce>>,
+}
+
+impl CspNonce {
+    /// The nonce of this response, always the same.
+    #[must_use]
+    pub fn get(&self) -> Nonce {
+        *self.value.get_or_init(Nonce::random)
+    }
+
+    /// The nonce, if anybody has read it.
+    pub(super) fn read(&self) -> Option<Nonce> {
+        self.value.get().copied()
+    }
+
+    /// The handle in `extensions`, put there if this is the outermost layer.
+    pub(super) fn shared(extensions: &mut Extensions) -> Self {
+        if let Some(handle) = extensions.get::<Self>() {
+            return handle.clone();
+        }
+        let handle = Self {
+            value: Arc::new(OnceLock::new()),
+        };
+        extensions.insert(handle.clone());
+        handle
+    }
+}
+
+impl fmt::Debug for CspNonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CspNonce").finish_non_exhaustive()
+    }
+}
+
+/// 144 random bits as 24 characters of base64url, which need no escaping in an attribute.
+///
+/// `Display` writes it; `Debug` never does, so that it does not end in a log.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Nonce([u8; WIDTH]);
+
+impl Nonce {
+    /// The value, for the attribute `nonce`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; WIDTH] {
+        &self.0
+    }
+
+    fn random() -> Self {
+        let mut text = [0; WIDTH];
+        URL_SAFE_NO_PAD
+            .encode_slice(rand::bytes::<{ WIDTH / 4 * 3 }>(), &mut text)
+            .expect("three bytes fill four characters");
+        Self(text)
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn nonces_do_not_repeat_across_threads() {
+        let draw = || (0..5_000).map(|_| Nonce::random()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw)).collect();
+        let drawn: Vec<_> = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect();
+        let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        assert!(
+            drawn
+                .iter()
+                .all(|nonce| nonce.as_str().bytes().all(alphabet))
+        );
+        assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 20_000);
+    }
+
+    #[test]
+    fn a_handle_makes_its_nonce_once_and_debug_never_tells_it() {
+        let mut extensions = Extensions::new();
+        let outer = CspNonce::shared(&mut extensions);
+        assert_eq!(outer.read(), None);
+        let nonce = CspNonce::shared(&mut extensions).get();
+        assert_eq!(outer.read(), Some(nonce));
+        assert_eq!(outer.get(), nonce);
+        let debug = format!("{outer:?} {nonce:?} {extensions:?}");
+        assert!(!debug.contains(nonce.as_str()), "{debug}");
+        assert_eq!(nonce.to_string(), nonce.as_str());
+    }
+}

@@ -1,1 +1,0 @@
-//! `bartizan::security_headers` as a host sees it.

@@ -1,0 +1,340 @@
+//! What each preset sends, and what cannot be built.
+
+use std::time::Duration;
+
+use bartizan::security_headers::*;
+
+use super::{ok, over_http, over_https, values};
+
+fn sent(policy: SecurityHeaders) -> Vec<String> {
+    let response = over_https(policy, ok);
+    let mut lines: Vec<_> = response
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn refused(policy: SecurityHeaders) -> String {
+    SecurityHeadersLayer::new(policy).unwrap_err().to_string()
+}
+
+#[test]
+fn the_web_preset_is_what_its_table_says() {
+    assert_eq!(
+        sent(SecurityHeaders::web()),
+        [
+            "content-security-policy: default-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'; object-src 'none'; script-src-attr 'none'; \
+             upgrade-insecure-requests",
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+            "origin-agent-cluster: ?1",
+            "permissions-policy: camera=(), display-capture=(), geolocation=(), hid=(), \
+             microphone=(), payment=(), serial=(), usb=()",
+            "referrer-policy: strict-origin-when-cross-origin",
+            "strict-transport-security: max-age=63072000; includeSubDomains",
+            "x-content-type-options: nosniff",
+            "x-frame-options: DENY",
+        ]
+    );
+}
+
+#[test]
+fn the_api_preset_is_what_its_docs_say() {
+    assert_eq!(
+        sent(SecurityHeaders::api()),
+        [
+            "cache-control: no-store",
+            "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+            "cross-origin-embedder-policy: require-corp",
+            "cross-origin-resource-policy: same-origin",
+            "referrer-policy: no-referrer",
+            "strict-transport-security: max-age=63072000; includeSubDomains",
+            "x-content-type-options: nosniff",
+            "x-frame-options: DENY",
+        ]
+    );
+}
+
+#[test]
+fn files_are_embeddable_and_uploads_are_inert() {
+    assert_eq!(
+        sent(SecurityHeaders::assets()),
+        [
+            "cross-origin-resource-policy: cross-origin",
+            "strict-transport-security: max-age=63072000; includeSubDomains",
+            "x-content-type-options: nosniff",
+        ]
+    );
+    let uploads = over_https(SecurityHeaders::user_content(), ok);
+    assert_eq!(
+        uploads.headers()["content-security-policy"],
+        "default-src 'none'; sandbox; frame-ancestors 'none'"
+    );
+}
+
+#[test]
+fn transport_headers_are_sent_over_https_only() {
+    for policy in [
+        SecurityHeaders::web(),
+        SecurityHeaders::web_nonce(),
+        SecurityHeaders::api(),
+        SecurityHeaders::assets(),
+        SecurityHeaders::user_content(),
+    ] {
+        let plain = over_http(policy.clone(), ok);
+        assert!(!plain.headers().contains_key("strict-transport-security"));
+        for csp in values(plain.headers(), "content-security-policy") {
+            assert!(!csp.contains("upgrade-insecure-requests"), "{csp}");
+        }
+        let tls = over_https(policy, ok);
+        assert!(tls.headers().contains_key("strict-transport-security"));
+    }
+    // A policy of nothing else is no header at all over http.
+    let policy = SecurityHeaders::none().csp(Csp::upgrade_insecure_requests);
+    let plain = over_http(policy.clone(), ok);
+    assert!(plain.headers().is_empty());
+    let tls = over_https(policy, ok);
+    assert_eq!(
+        tls.headers()["content-security-policy"],
+        "upgrade-insecure-requests"
+    );
+}
+
+#[test]
+fn forwarding_headers_of_a_stranger_do_not_make_a_request_https() {
+    let layer = SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
+    let mut request = http::Request::new(());
+    request
+        .headers_mut()
+        .insert("x-forwarded-proto", "https".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("forwarded", "proto=https".parse().unwrap());
+    let response = super::call(layer, request, ok);
+    assert!(!response.headers().contains_key("strict-transport-security"));
+}
+
+#[test]
+fn any_header_can_be_taken_out() {
+    for preset in [SecurityHeaders::web(), SecurityHeaders::api()] {
+        let all = over_https(preset.clone(), ok);
+        for name in all.headers().keys() {
+            let rest = over_https(preset.clone().without(name), ok);
+            assert!(!rest.headers().contains_key(name), "{name}");
+            assert_eq!(rest.headers().len(), all.headers().len() - 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn any_value_can_be_changed() {
+    let policy = SecurityHeaders::web()
+        .hsts(Hsts::revoke())
+        .referrer_policy([ReferrerPolicy::NoReferrer, ReferrerPolicy::SameOrigin])
+        .opener_policy(OpenerPolicy::SameOriginAllowPopups)
+        .embedder_policy(EmbedderPolicy::Credentialless)
+        .resource_policy(ResourcePolicy::SameSite)
+        .permissions_policy(|policy| policy.allow("camera", Allowlist::self_origin()))
+        .header("x-dns-prefetch-control", "off");
+    let response = over_https(policy, ok);
+    let headers = response.headers();
+    assert_eq!(headers["strict-transport-security"], "max-age=0");
+    assert_eq!(headers["referrer-policy"], "no-referrer, same-origin");
+    assert_eq!(
+        headers["cross-origin-opener-policy"],
+        "same-origin-allow-popups"
+    );
+    assert_eq!(headers["cross-origin-embedder-policy"], "credentialless");
+    assert_eq!(headers["cross-origin-resource-policy"], "same-site");
+    assert!(
+        headers["permissions-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("camera=(self), ")
+    );
+    assert_eq!(headers["x-dns-prefetch-control"], "off");
+}
+
+#[test]
+fn frame_options_follow_frame_ancestors_unless_set() {
+    let options = |policy| {
+        let response = over_https(policy, ok);
+        let value = response.headers().get("x-frame-options").cloned();
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    let web = SecurityHeaders::web;
+    assert_eq!(options(web()).as_deref(), Some("DENY"));
+    let own = web().frame_ancestors([Source::SelfOrigin]);
+    assert_eq!(options(own.clone()).as_deref(), Some("SAMEORIGIN"));
+    assert_eq!(options(web().frame_ancestors(["https://a.example"])), None);
+    assert_eq!(
+        options(web().csp(|csp| csp.without(Directive::FrameAncestors))),
+        None
+    );
+    assert_eq!(
+        options(own.frame_options(FrameOptions::Deny)).as_deref(),
+        Some("DENY")
+    );
+    // Trying a policy out must not open the page to framing.
+    let tried = web().report_only("content-security-policy");
+    assert_eq!(options(tried).as_deref(), Some("DENY"));
+}
+
+#[test]
+fn a_header_can_be_made_report_only() {
+    let policy = SecurityHeaders::web()
+        .embedder_policy(EmbedderPolicy::RequireCorp)
+        .report_only("content-security-policy")
+        .report_only("Permissions-Policy")
+        .report_only("cross-origin-opener-policy")
+        .report_only("cross-origin-embedder-policy");
+    let response = over_https(policy, ok);
+    for name in [
+        "content-security-policy",
+        "permissions-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-embedder-policy",
+    ] {
+        assert!(!response.headers().contains_key(name), "{name}");
+        let reported = &response.headers()[format!("{name}-report-only")];
+        // Browsers ignore these there, and complain.
+        let reported = reported.to_str().unwrap();
+        assert!(
+            !reported.contains("upgrade-insecure-requests"),
+            "{reported}"
+        );
+    }
+    let error = refused(SecurityHeaders::web().report_only("x-frame-options"));
+    assert!(error.contains("x-frame-options"), "{error}");
+}
+
+#[test]
+fn one_call_links_everything_that_can_report() {
+    let policy = SecurityHeaders::web()
+        .csp_report_only(|csp| csp.set(Directive::ScriptSrc, [Source::SelfOrigin]))
+        .embedder_policy(EmbedderPolicy::Credentialless)
+        .reports_to("/csp-reports");
+    let response = over_https(policy, ok);
+    let headers = response.headers();
+    assert_eq!(headers["reporting-endpoints"], r#"security="/csp-reports""#);
+    let csp = headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        csp.ends_with("; report-uri /csp-reports; report-to security"),
+        "{csp}"
+    );
+    assert_eq!(
+        headers["content-security-policy-report-only"],
+        "script-src 'self'; report-uri /csp-reports; report-to security"
+    );
+    let opener = r#"same-origin; report-to="security""#;
+    assert_eq!(headers["cross-origin-opener-policy"], opener);
+    let embedder = r#"credentialless; report-to="security""#;
+    assert_eq!(headers["cross-origin-embedder-policy"], embedder);
+}
+
+#[test]
+fn what_cannot_work_cannot_be_built() {
+    let web = SecurityHeaders::web;
+    let year = Duration::from_secs(365 * 24 * 3600);
+    for (policy, field, value, fix) in [
+        (
+            web().csp(|csp| csp.set(Directive::ScriptSrc, ["https://a.example; x"])),
+            "script-src, source 1",
+            "https://a.example; x",
+            "at byte 18",
+        ),
+        (
+            web().frame_ancestors(["self"]),
+            "frame-ancestors, source 1",
+            "self",
+            "'self'",
+        ),
+        (
+            web().csp(|_| Csp::new()),
+            "content-security-policy",
+            "",
+            "without()",
+        ),
+        (
+            web().csp(|csp| csp.report_to("main")),
+            "content-security-policy, report-to",
+            "main",
+            "endpoint(name, url)",
+        ),
+        (
+            web().reports_to("http://r.example/"),
+            "reporting-endpoints, security",
+            "http://r.example/",
+            "https",
+        ),
+        (
+            web().reports_to("/a\"b"),
+            "reporting-endpoints, security",
+            "/a\"b",
+            "percent-encode",
+        ),
+        (
+            web().hsts(Hsts::max_age(year).preload()),
+            "strict-transport-security",
+            "max-age=31536000; preload",
+            "include_subdomains",
+        ),
+        (
+            web().referrer_policy([]),
+            "referrer-policy",
+            "",
+            "without()",
+        ),
+        (
+            web().permissions_policy(|p| p.deny(["Camera"])),
+            "permissions-policy",
+            "Camera",
+            "lower-case",
+        ),
+        (
+            web().header("x-frame-options", "DENY"),
+            "x-frame-options",
+            "DENY",
+            "method of its own",
+        ),
+        (
+            web().header("content-length", "1"),
+            "content-length",
+            "1",
+            "handler's",
+        ),
+        (
+            web().header("x-a", "a\r\nset-cookie: b"),
+            "x-a",
+            "a\r\nset-cookie: b",
+            "visible ASCII",
+        ),
+        (web().header("x a", "b"), "header name", "x a", "letters"),
+        (
+            web().cache_control("a\nb"),
+            "cache-control",
+            "a\nb",
+            "visible ASCII",
+        ),
+        (
+            web().on_conflict("x-frame-options", Conflict::Append),
+            "on_conflict",
+            "x-frame-options",
+            "keep or override",
+        ),
+    ] {
+        let error = SecurityHeadersLayer::new(policy).unwrap_err();
+        assert_eq!((error.field(), error.value()), (field, value));
+        assert!(error.fix().contains(fix), "{error}");
+    }
+    let hosts: Vec<_> = (0..1000)
+        .map(|n| format!("https://host-{n}.example"))
+        .collect();
+    let error = refused(web().csp(|csp| csp.allow(Directive::ImgSrc, hosts)));
+    assert!(error.contains("16 KiB"), "{error}");
+}

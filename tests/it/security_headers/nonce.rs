@@ -1,0 +1,175 @@
+//! The nonce: the same everywhere in one response, and nowhere else.
+
+use bartizan::client::ClientSource;
+use bartizan::security_headers::*;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::ServiceBuilder;
+
+use super::{Answer, call, over_https, values};
+
+fn nonce(request: &Request<()>) -> Nonce {
+    request.extensions().get::<CspNonce>().unwrap().get()
+}
+
+/// A handler that puts its nonce into a header, where tests find it.
+fn page(request: Request<()>) -> Answer {
+    let mut response = Response::new(Full::from("<script>"));
+    let value = HeaderValue::from_str(nonce(&request).as_str()).unwrap();
+    response.headers_mut().insert("x-nonce", value);
+    response
+}
+
+fn policy() -> SecurityHeaders {
+    let nonce = [Source::Nonce];
+    SecurityHeaders::web_nonce().csp_report_only(|csp| csp.set(Directive::StyleSrc, nonce))
+}
+
+#[test]
+fn handler_policy_and_reported_policy_have_the_same_nonce() {
+    let response = over_https(policy(), page);
+    let headers = response.headers();
+    let nonce = headers["x-nonce"].to_str().unwrap();
+    assert_eq!(nonce.len(), 24);
+    assert_eq!(
+        headers["content-security-policy"],
+        format!(
+            "default-src 'none'; \
+             script-src 'nonce-{nonce}' 'strict-dynamic' https: 'unsafe-inline'; \
+             style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; \
+             connect-src 'self'; manifest-src 'self'; media-src 'self'; worker-src 'self'; \
+             form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; \
+             require-trusted-types-for 'script'; upgrade-insecure-requests"
+        )
+    );
+    let reported = &headers["content-security-policy-report-only"];
+    assert_eq!(*reported, format!("style-src 'nonce-{nonce}'"));
+    assert!(reported.is_sensitive() && headers["content-security-policy"].is_sensitive());
+    let debug = format!("{:?}", headers["content-security-policy"]);
+    assert!(!debug.contains(nonce), "{debug}");
+    let again = over_https(policy(), page);
+    assert_ne!(again.headers()["x-nonce"], *nonce);
+}
+
+#[test]
+fn an_unread_nonce_is_not_sent_and_the_policy_is_no_weaker() {
+    let response = over_https(policy(), super::ok);
+    let csp = response.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(!csp.contains("nonce-"), "{csp}");
+    assert!(
+        csp.contains("script-src 'strict-dynamic' https:; style-src 'self';"),
+        "{csp}"
+    );
+    let reported = &response.headers()["content-security-policy-report-only"];
+    assert_eq!(reported, "style-src 'none'");
+    assert!(!response.headers().contains_key("cache-control"));
+}
+
+#[test]
+fn a_response_with_a_nonce_is_private() {
+    for (theirs, expected) in [
+        (None, vec!["private"]),
+        (Some("max-age=60"), vec!["max-age=60", "private"]),
+        (
+            Some("public, max-age=60"),
+            vec!["public, max-age=60", "private"],
+        ),
+        (
+            Some("private=\"set-cookie\""),
+            vec!["private=\"set-cookie\"", "private"],
+        ),
+        (Some("no-cache, Private"), vec!["no-cache, Private"]),
+        (Some("no-store"), vec!["no-store"]),
+    ] {
+        let response = over_https(policy(), |request| {
+            let mut response = page(request);
+            if let Some(theirs) = theirs {
+                let value = HeaderValue::from_static(theirs);
+                response.headers_mut().insert("cache-control", value);
+            }
+            response
+        });
+        assert_eq!(values(response.headers(), "cache-control"), expected);
+    }
+}
+
+#[test]
+fn a_304_leaves_the_cached_pages_policy_alone() {
+    for read in [true, false] {
+        let response = over_https(policy().cache_control("no-cache"), |request| {
+            if read {
+                let _ = nonce(&request);
+            }
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        });
+        let headers = response.headers();
+        assert!(!headers.contains_key("content-security-policy"));
+        assert!(!headers.contains_key("content-security-policy-report-only"));
+        assert!(!headers.contains_key("cache-control"));
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert!(headers.contains_key("strict-transport-security"));
+    }
+    // A policy without a nonce is the same as the cached one, and stays.
+    let response = over_https(SecurityHeaders::web(), |_| {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    });
+    assert!(response.headers().contains_key("content-security-policy"));
+}
+
+#[test]
+fn nested_layers_share_one_nonce() {
+    let tls = ClientSource::peer().over_tls();
+    let inner = SecurityHeaders::none().csp(|csp| csp.set(Directive::ScriptSrc, [Source::Nonce]));
+    let layer = ServiceBuilder::new()
+        .layer(SecurityHeadersLayer::new(policy()).unwrap().client(&tls))
+        .layer(SecurityHeadersLayer::new(inner).unwrap());
+    let response = call(layer, Request::new(()), page);
+    let headers = response.headers();
+    let nonce = headers["x-nonce"].to_str().unwrap();
+    let enforced = format!("script-src 'nonce-{nonce}'");
+    assert_eq!(values(headers, "content-security-policy"), [enforced]);
+    let reported = format!("style-src 'nonce-{nonce}'");
+    assert_eq!(
+        values(headers, "content-security-policy-report-only"),
+        [reported]
+    );
+    assert_eq!(values(headers, "cache-control"), ["private"]);
+}
+
+#[test]
+fn a_nonce_that_the_client_sends_is_not_honoured() {
+    let layer = SecurityHeadersLayer::new(policy()).unwrap();
+    let mut request = Request::new(());
+    let chosen = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAA");
+    for name in ["x-csp-nonce", "x-turbo-nonce", "csp-nonce", "x-nonce"] {
+        request.headers_mut().insert(name, chosen.clone());
+    }
+    let response = call(layer, request, page);
+    assert_ne!(response.headers()["x-nonce"], chosen);
+    let csp = response.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(!csp.contains(chosen.to_str().unwrap()), "{csp}");
+}
+
+#[test]
+fn additions_keep_the_nonce() {
+    let response = over_https(policy(), |request| {
+        let mut response = page(request);
+        let more = CspAppend::new(Directive::StyleSrcElem, ["https://a.example"]).unwrap();
+        more.add_to(response.extensions_mut());
+        response
+    });
+    let nonce = response.headers()["x-nonce"].to_str().unwrap();
+    let csp = response.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    let added = format!("style-src-elem 'self' 'nonce-{nonce}' https://a.example");
+    assert!(csp.contains(&added), "{csp}");
+}
