@@ -1,5 +1,6 @@
 //! The one body type that a layer of this crate may introduce.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -83,6 +84,24 @@ where
     }
 }
 
+/// The inner body of a service that has no inner service. It cannot be made, so the body of such a
+/// service is always its own: `ResponseBody<NoBody>`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum NoBody {}
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match *self {}
+    }
+}
+
 impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
@@ -115,6 +134,12 @@ mod tests {
     #[test]
     fn an_empty_local_body_has_ended() {
         assert!(ResponseBody::<Full<Bytes>>::local("").is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_service_without_an_inner_one_has_a_body_too() {
+        let body = ResponseBody::<NoBody>::local("ok");
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ok");
     }
 
     #[tokio::test]

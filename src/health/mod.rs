@@ -1,1 +1,114 @@
-//! A health check that tells the truth.
+//! A status that is true, cheap at any load, and says what is really broken.
+//!
+//! 1. A host describes what its service needs: each [`Dependency`] has a [`Probe`] (a closure will
+//!    do), and is [`local`](Dependency::local) to this instance or [`shared`](Dependency::shared) by
+//!    all replicas.
+//! 2. [`build`](HealthBuilder::build) returns a [`Health`] handle and a [`Driver`]. The driver alone
+//!    runs probes: concurrently, on an interval with jitter, at once after start, more often while
+//!    something fails, never two runs of one probe at a time. A probe that hangs is reported after a
+//!    soft deadline and dropped after a hard one; a probe that panics fails.
+//! 3. It takes several results in a row to change a state ([`fall`](Dependency::fall),
+//!    [`rise`](Dependency::rise)), so a single blip turns nobody away.
+//! 4. What rests on a failed dependency ([`depends_on`](Dependency::depends_on)) is `blocked`: not
+//!    probed, not announced, and never worse for the whole than its root cause.
+//! 5. Every page is rendered when something changes, and once a second. A request chooses among
+//!    finished pages: however many requests, queries or aborted clients, no probe runs for them.
+//! 6. A snapshot that the driver has not renewed for [`max_age`](HealthBuilder::max_age) is not
+//!    believed: readiness answers 503 `stale`, liveness 200.
+//!
+//! | path | 200 | 503 | body |
+//! |---|---|---|---|
+//! | `/livez` | the process should go on living | a [beat](Beat) or live check failed | text |
+//! | `/readyz` | requests may come | a local dependency is down, start-up, draining, maintenance, stale | text; `?verbose`, `?exclude=name` |
+//! | `/startupz` | every dependency has had its first result | not yet | text |
+//! | `/health` | as `/readyz` | as `/readyz` | [`application/health+json`][draft], JSON or text by `Accept` |
+//! | `/health/{name}` | this dependency passes or warns | it fails | the same |
+//! | `/api/status` | as `/readyz` | as `/readyz` | JSON: service, version, release, uptime, dependencies with latency |
+//!
+//! A warning is a plain 200. There is no 500, and no `Accept` is refused. GET, HEAD and OPTIONS work;
+//! answers are `no-store`; a 503 says when to try again.
+//!
+//! Everyone sees the status and the [reason codes](Reason). Names, latencies, version and the texts
+//! that probes gave for the public are for the viewers that
+//! [`details_for`](HealthBuilder::details_for) admits. An error's own text is in no answer at all.
+//!
+//! # Deployment
+//!
+//! - Point liveness probes at `/livez` and readiness probes at `/readyz`. Nothing behind `/livez` can
+//!   wait for a network, so a slow database restarts nothing.
+//! - Put the layer outside of rate limits and authentication. gRPC servers serve it too, if they
+//!   accept HTTP/1.1 (`accept_http1` in tonic) or the prober speaks HTTP/2.
+//! - When told to stop, [`drain`](Health::drain), go on serving for as long as the load balancer
+//!   needs to notice, then close the listener.
+//! - Give database probes a connection of their own and a `statement_timeout` below the soft
+//!   deadline: dropping a query does not cancel it on the server.
+//! - With the defaults a hang is known 9 s after it begins at the latest: the longest interval
+//!   (5.5 s), the soft deadline (1 s), and the second sample (2.2 s).
+//!
+//! # Example
+//!
+//! ```
+//! use bartizan::health::{Dependency, Health, Status};
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async fn ping() -> Result<(), std::io::Error> {
+//!     Err(std::io::ErrorKind::ConnectionRefused.into())
+//! }
+//!
+//! let (health, driver) = Health::builder("orders", env!("CARGO_PKG_VERSION"))
+//!     .dependency(Dependency::shared("database", ping))
+//!     .dependency(Dependency::shared("ledger", || async {}).depends_on(["database"]))
+//!     .build()?;
+//! tokio::spawn(driver);
+//!
+//! let report = health.started().await;
+//! assert_eq!(report.status(), Status::Warn);
+//! assert!(report.root_causes().eq(["database"]));
+//!
+//! let app = health.layer().layer(service_fn(|_: Request<String>| async {
+//!     Ok::<_, std::convert::Infallible>(Response::new(String::from("the app")))
+//! }));
+//! let response = app.oneshot(Request::get("/readyz").body(String::new())?).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [draft]: https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
+
+pub use self::beat::Beat;
+pub use self::builder::HealthBuilder;
+pub use self::dependency::Dependency;
+pub use self::driver::Driver;
+pub use self::future::ResponseFuture;
+pub use self::handle::Health;
+pub use self::layer::{HealthLayer, WithHealth};
+pub use self::probe::{IntoOutcome, Observation, Probe, ProbeError};
+pub use self::report::{Check, Report, Scope};
+pub use self::service::HealthService;
+pub use self::status::{Reason, Status};
+pub use self::transitions::Transitions;
+
+pub mod probe;
+
+mod beat;
+mod builder;
+mod dependency;
+mod driver;
+mod future;
+mod graph;
+mod handle;
+mod layer;
+mod plan;
+mod render;
+mod report;
+mod route;
+mod service;
+mod shared;
+mod snapshot;
+mod status;
+mod track;
+mod transitions;

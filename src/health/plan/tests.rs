@@ -1,0 +1,227 @@
+//! The driver's decisions on a clock of plain numbers.
+
+use super::*;
+
+const SECOND: u64 = 1_000;
+const TIME: SystemTime = SystemTime::UNIX_EPOCH;
+
+fn at(millis: u64) -> Instant {
+    Instant::from_nanos(millis * 1_000_000)
+}
+
+fn pass() -> Outcome {
+    Outcome {
+        status: Status::Pass,
+        reason: None,
+        ..Outcome::failed(Reason::Failed, Some(Duration::ZERO))
+    }
+}
+
+fn refused() -> Outcome {
+    Outcome::failed(Reason::Refused, Some(Duration::ZERO))
+}
+
+/// A plan of shared dependencies with the default timing and no jitter.
+fn plan(nodes: &[(&str, &[&str])], slots: usize) -> Plan {
+    let nodes: Vec<_> = nodes
+        .iter()
+        .map(|(name, parents)| {
+            let parents = parents.iter().map(|parent| (*parent).to_owned()).collect();
+            ((*name).to_owned(), parents)
+        })
+        .collect();
+    let timing = Timing {
+        interval: Duration::from_secs(5),
+        interval_failing: Duration::from_secs(2),
+        soft: Duration::from_secs(1),
+        hard: Duration::from_secs(10),
+        fall: 2,
+        rise: 2,
+    };
+    let graph = Graph::new(&nodes).unwrap();
+    Plan::new(
+        graph,
+        nodes.iter().map(|_| (Scope::Shared, timing)),
+        slots,
+        0,
+    )
+}
+
+fn started(plan: &mut Plan, now: u64) -> Vec<usize> {
+    std::iter::from_fn(|| plan.start(at(now))).collect()
+}
+
+/// Starts whatever may run and lets it come to what `outcome` says, at once.
+fn round(plan: &mut Plan, now: u64, outcome: impl Fn(usize) -> Outcome) -> Vec<usize> {
+    let mut ran = Vec::new();
+    while let Some(index) = plan.start(at(now)) {
+        plan.finish(index, outcome(index), at(now), TIME);
+        ran.push(index);
+    }
+    ran
+}
+
+fn states(plan: &Plan, now: u64) -> Vec<(Status, Option<Reason>)> {
+    let checks = plan.checks(at(now));
+    checks
+        .iter()
+        .map(|check| (check.status, check.reason))
+        .collect()
+}
+
+#[test]
+fn parents_run_first_and_a_wave_waits_for_the_one_before() {
+    let mut plan = plan(&[("c", &["b"]), ("b", &["a"]), ("a", &[])], 16);
+    assert_eq!(started(&mut plan, 0), [2]);
+    plan.finish(2, pass(), at(0), TIME);
+    assert_eq!(started(&mut plan, 0), [1]);
+    plan.finish(1, pass(), at(0), TIME);
+    assert_eq!(started(&mut plan, 0), [0]);
+    assert!(!plan.is_started());
+    plan.finish(0, pass(), at(0), TIME);
+    assert!(plan.is_started());
+}
+
+#[test]
+fn no_more_runs_than_slots_and_what_hangs_gives_its_slot_back() {
+    let mut plan = plan(&[("a", &[]), ("b", &[]), ("c", &[])], 2);
+    assert_eq!(started(&mut plan, 0), [0, 1]);
+    plan.sample(at(SECOND), TIME);
+    assert_eq!(started(&mut plan, SECOND), [2]);
+    assert_eq!(
+        states(&plan, SECOND)[0],
+        (Status::Fail, Some(Reason::Timeout))
+    );
+}
+
+#[test]
+fn a_run_begins_an_interval_after_the_end_of_the_last_and_sooner_while_failing() {
+    let mut plan = plan(&[("a", &[])], 1);
+    round(&mut plan, 0, |_| pass());
+    assert_eq!(plan.next(), Some(at(5 * SECOND)));
+    round(&mut plan, 5 * SECOND, |_| refused());
+    assert_eq!(plan.next(), Some(at(7 * SECOND)));
+    assert_eq!(states(&plan, 5 * SECOND), [(Status::Pass, None)]);
+    round(&mut plan, 7 * SECOND, |_| refused());
+    assert_eq!(
+        states(&plan, 7 * SECOND),
+        [(Status::Fail, Some(Reason::Refused))]
+    );
+    round(&mut plan, 9 * SECOND, |_| pass());
+    assert_eq!(plan.next(), Some(at(11 * SECOND)), "not recovered yet");
+    round(&mut plan, 11 * SECOND, |_| pass());
+    assert_eq!(plan.next(), Some(at(16 * SECOND)));
+    assert_eq!(states(&plan, 11 * SECOND), [(Status::Pass, None)]);
+}
+
+#[test]
+fn a_gap_in_time_is_one_sample_and_one_run_not_a_burst() {
+    let mut plan = plan(&[("a", &[])], 1);
+    round(&mut plan, 0, |_| pass());
+    let hour = 3600 * SECOND;
+    assert_eq!(states(&plan, hour), [(Status::Fail, Some(Reason::Stale))]);
+    assert_eq!(round(&mut plan, hour, |_| pass()), [0]);
+    assert_eq!(states(&plan, hour), [(Status::Pass, None)]);
+    assert_eq!(started(&mut plan, hour + 5 * SECOND), [0]);
+    plan.sample(at(2 * hour), TIME);
+    assert_eq!(plan.checks(at(2 * hour))[0].failures, 1);
+}
+
+#[test]
+fn a_hang_counts_again_whenever_a_run_would_have_begun() {
+    let mut plan = plan(&[("a", &[])], 1);
+    round(&mut plan, 0, |_| pass());
+    assert_eq!(started(&mut plan, 5 * SECOND), [0]);
+    assert_eq!(plan.next(), Some(at(6 * SECOND)));
+    plan.sample(at(6 * SECOND), TIME);
+    assert_eq!(states(&plan, 6 * SECOND), [(Status::Pass, None)]);
+    assert_eq!(plan.next(), Some(at(8 * SECOND)));
+    plan.sample(at(8 * SECOND), TIME);
+    assert_eq!(
+        states(&plan, 8 * SECOND),
+        [(Status::Fail, Some(Reason::Timeout))]
+    );
+    assert!(
+        started(&mut plan, 8 * SECOND).is_empty(),
+        "one run at a time"
+    );
+    plan.finish(0, pass(), at(9 * SECOND), TIME);
+    assert_eq!(
+        plan.next(),
+        Some(at(11 * SECOND)),
+        "late, so it was counted already"
+    );
+    assert_eq!(
+        states(&plan, 9 * SECOND),
+        [(Status::Fail, Some(Reason::Timeout))]
+    );
+}
+
+#[test]
+fn a_child_is_blocked_and_not_probed_and_probed_at_once_when_its_parent_recovers() {
+    let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
+    round(&mut plan, 0, |_| pass());
+    round(&mut plan, 5 * SECOND, |index| {
+        if index == 0 { refused() } else { pass() }
+    });
+    assert_eq!(round(&mut plan, 7 * SECOND, |_| refused()), [0]);
+    let blocked = &plan.checks(at(7 * SECOND))[1];
+    assert_eq!(
+        (blocked.status, blocked.reason),
+        (Status::Fail, Some(Reason::Blocked))
+    );
+    assert_eq!(blocked.blocked_by().collect::<Vec<_>>(), ["db"]);
+    for second in 8..60 {
+        assert!(!round(&mut plan, second * SECOND, |_| refused()).contains(&1));
+    }
+    assert_eq!(round(&mut plan, 61 * SECOND, |_| pass()), [0]);
+    assert_eq!(round(&mut plan, 63 * SECOND, |_| pass()), [0, 1]);
+    assert_eq!(states(&plan, 63 * SECOND), [(Status::Pass, None); 2]);
+}
+
+#[test]
+fn after_its_parent_recovered_a_child_is_not_known_until_it_has_answered() {
+    let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
+    assert_eq!(round(&mut plan, 0, |_| refused()), [0]);
+    assert!(plan.is_started(), "blocked is a first result");
+    assert_eq!(started(&mut plan, 2 * SECOND), [0]);
+    plan.finish(0, pass(), at(2 * SECOND), TIME);
+    assert_eq!(started(&mut plan, 2 * SECOND), [1]);
+    let seen = states(&plan, 2 * SECOND);
+    assert_eq!(seen[1], (Status::Warn, Some(Reason::Pending)));
+    plan.finish(1, pass(), at(2 * SECOND), TIME);
+    assert_eq!(states(&plan, 2 * SECOND), [(Status::Pass, None); 2]);
+}
+
+#[test]
+fn a_child_that_feels_it_first_does_not_take_the_blame() {
+    let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
+    round(&mut plan, 0, |_| pass());
+    // The ledger is out of step with its parent, as jitter makes it.
+    let Phase::Idle { due } = &mut plan.nodes[0].phase else {
+        unreachable!("nothing is in flight");
+    };
+    *due = at(9 * SECOND);
+    assert_eq!(
+        round(&mut plan, 5 * SECOND, |_| refused()),
+        [1, 0],
+        "the parent is asked at once"
+    );
+    round(&mut plan, 7 * SECOND, |_| refused());
+    let seen = states(&plan, 7 * SECOND);
+    assert_eq!(seen[0], (Status::Fail, Some(Reason::Refused)));
+    assert_eq!(seen[1], (Status::Fail, Some(Reason::Blocked)));
+}
+
+#[test]
+fn a_result_from_before_the_parent_fell_is_not_believed() {
+    let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
+    round(&mut plan, 0, |_| pass());
+    round(&mut plan, 5 * SECOND, |index| {
+        if index == 0 { refused() } else { pass() }
+    });
+    assert_eq!(started(&mut plan, 10 * SECOND), [0, 1]);
+    plan.finish(0, refused(), at(10 * SECOND), TIME);
+    plan.finish(1, refused(), at(10 * SECOND), TIME);
+    assert_eq!(plan.checks(at(10 * SECOND))[1].failures, 0);
+}

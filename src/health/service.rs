@@ -1,0 +1,47 @@
+//! The endpoints as a service of their own.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use http::{Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::handle::Health;
+use super::route::Route;
+use crate::body::{NoBody, ResponseBody};
+use crate::problem::Problem;
+
+/// Answers health requests: all of [`Health::PATHS`] ([`Health::service`]), or one page whatever the
+/// path ([`Health::live`] and its siblings). It is always ready and never fails.
+#[derive(Clone, Debug)]
+pub struct HealthService {
+    health: Health,
+    only: Option<Route>,
+}
+
+impl HealthService {
+    pub(super) const fn new(health: Health, only: Option<Route>) -> Self {
+        Self { health, only }
+    }
+}
+
+impl<A> Service<Request<A>> for HealthService {
+    type Response = Response<ResponseBody<NoBody>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let shared = &self.health.shared;
+        let route = self.only.or_else(|| shared.route(request.uri().path()));
+        let response = match route {
+            Some(route) => shared.respond(route, &request.into_parts().0),
+            None => Problem::new(StatusCode::NOT_FOUND).into_response(),
+        };
+        ready(Ok(response.map(ResponseBody::local)))
+    }
+}

@@ -1,0 +1,255 @@
+//! What the handle, the driver and the endpoints share: the report, and the pages rendered from it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::request::Parts;
+use http::{Response, StatusCode, Uri};
+use tokio::sync::watch;
+
+use super::graph::Mask;
+use super::render::Viewer;
+use super::report::Report;
+use super::route::{HEALTH_JSON, Head, Heads, Route};
+use super::snapshot::Snapshot;
+use super::transitions::{self, Transitions};
+use crate::clock::{Clock, Instant};
+use crate::problem::Problem;
+use crate::request::{self, Read};
+use crate::trace::emit;
+
+/// The state of one service.
+pub(super) struct Shared {
+    pub(super) clock: Clock,
+    born: Instant,
+    max_age: Duration,
+    heads: Heads,
+    /// Dependencies first, then live checks.
+    names: HashMap<String, usize>,
+    dependencies: usize,
+    viewers: Option<Box<ViewerFn>>,
+    snapshot: ArcSwap<Snapshot>,
+    /// Served in place of a snapshot that nobody has renewed.
+    stale: Snapshot,
+    stale_told: AtomicBool,
+    /// Taken by whoever changes something; never by a request.
+    control: Mutex<Control>,
+    changes: watch::Sender<Arc<Report>>,
+}
+
+/// The host's decision who sees details.
+pub(super) type ViewerFn = dyn Fn(&Parts) -> bool + Send + Sync;
+
+struct Control {
+    report: Arc<Report>,
+    fresh_until: Instant,
+}
+
+impl Shared {
+    pub(super) fn new(
+        report: Report,
+        max_age: Duration,
+        retry_after: u64,
+        viewers: Option<Box<ViewerFn>>,
+    ) -> Self {
+        let clock = Clock::new();
+        let born = clock.now();
+        let fresh_until = born.after(max_age);
+        let mut stale = report.clone();
+        stale.expire();
+        let checks = report.checks.iter().map(|check| check.name());
+        let names = checks.chain(report.alive.iter().map(|check| &*check.name));
+        let report = Arc::new(report.clone());
+        Self {
+            clock,
+            born,
+            max_age,
+            heads: Heads::new(retry_after, viewers.is_some()),
+            names: names
+                .enumerate()
+                .map(|(i, name)| (name.to_owned(), i))
+                .collect(),
+            dependencies: report.checks.len(),
+            viewers,
+            snapshot: ArcSwap::from_pointee(Snapshot::render(&report, fresh_until)),
+            stale: Snapshot::render(&stale, fresh_until),
+            stale_told: AtomicBool::new(false),
+            changes: watch::Sender::new(Arc::clone(&report)),
+            control: Mutex::new(Control {
+                report,
+                fresh_until,
+            }),
+        }
+    }
+
+    /// Changes the report and renders every page anew. The driver passes `now`, which makes the
+    /// result fresh; the host's own switches do not.
+    pub(super) fn update(&self, confirmed: Option<Instant>, change: impl FnOnce(&mut Report)) {
+        let mut control = self.control();
+        let before = Arc::clone(&control.report);
+        let mut report = (*before).clone();
+        change(&mut report);
+        report.uptime = self.clock.now().since(self.born);
+        report.time = self.clock.wall();
+        let moved = !report.is_same_state(&before);
+        report.generation += u64::from(moved);
+        if let Some(now) = confirmed {
+            control.fresh_until = now.after(self.max_age);
+            self.stale_told.store(false, Ordering::Relaxed);
+        }
+        let report = Arc::new(report);
+        control.report = Arc::clone(&report);
+        let snapshot = Snapshot::render(&report, control.fresh_until);
+        self.snapshot.store(Arc::new(snapshot));
+        if moved {
+            // Under the lock, so that nobody sees transitions out of order. It only wakes.
+            self.changes.send_replace(Arc::clone(&report));
+        }
+        drop(control);
+        if moved {
+            transitions::log(&before, &report);
+        }
+    }
+
+    pub(super) fn current(&self) -> Arc<Report> {
+        Arc::clone(&self.control().report)
+    }
+
+    pub(super) fn subscribe(&self) -> Transitions {
+        Transitions::new(self.changes.subscribe())
+    }
+
+    /// What `path` asks for.
+    pub(super) fn route(&self, path: &str) -> Option<Route> {
+        Route::of(path, |name| {
+            let index = self.names.get(name).copied();
+            index.filter(|index| *index < self.dependencies)
+        })
+    }
+
+    /// The answer to one request: a choice among finished pages.
+    pub(super) fn respond(&self, route: Route, parts: &Parts) -> Response<Bytes> {
+        let with_body = match Read::of(&parts.method) {
+            Read::Get => true,
+            Read::Head => false,
+            Read::Options => return request::options(ALLOW),
+            Read::Refused => return request::method_not_allowed(ALLOW),
+        };
+        let viewer = self.viewer(parts);
+        let snapshot = self.snapshot.load();
+        let current: &Snapshot = if snapshot.fresh_until < self.clock.now() {
+            self.tell_stale();
+            &self.stale
+        } else {
+            &snapshot
+        };
+        let (head, page) = match route {
+            Route::Live | Route::Ready | Route::Startup => {
+                let gate = match route {
+                    Route::Live => &current.live,
+                    Route::Ready => &current.ready,
+                    // That it has started does not grow old.
+                    _ => &snapshot.startup,
+                };
+                let (excluded, verbose) = self.selection(&parts.uri);
+                (Head::Probe, gate.page(viewer, &excluded, verbose))
+            }
+            Route::Report | Route::One(_) => {
+                let document = match route {
+                    Route::One(Some(index)) => &current.each[index],
+                    Route::One(None) => return Problem::new(StatusCode::NOT_FOUND).into_response(),
+                    _ => &current.report,
+                };
+                let head = dialect(&parts.headers);
+                (head, document.page(viewer, matches!(head, Head::Text)))
+            }
+            Route::Status => (Head::Status, current.status[viewer as usize].clone()),
+        };
+        let mut headers = self.heads.get(head, page.code);
+        let body = if with_body {
+            page.body
+        } else {
+            headers.insert(CONTENT_LENGTH, page.body.len().into());
+            Bytes::new()
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = page.code;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // Nothing that is done under the lock leaves it half done.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who reads. A predicate that panics has not said that this viewer may.
+    fn viewer(&self, parts: &Parts) -> Viewer {
+        let admitted = self.viewers.as_ref().is_some_and(|admits| {
+            catch_unwind(AssertUnwindSafe(|| admits(parts))).unwrap_or_default()
+        });
+        if admitted {
+            Viewer::Details
+        } else {
+            Viewer::Public
+        }
+    }
+
+    /// `?exclude=name`, repeatable, and `?verbose`. Unknown names and parameters change nothing.
+    fn selection(&self, uri: &Uri) -> (Mask, bool) {
+        let (mut excluded, mut verbose) = (Mask::default(), false);
+        if uri.query().is_some() {
+            for (key, value) in request::query(uri) {
+                match &*key {
+                    "verbose" => verbose = true,
+                    "exclude" => {
+                        if let Some(index) = self.names.get(&*value) {
+                            excluded.insert(*index);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        (excluded, verbose)
+    }
+
+    #[cold]
+    fn tell_stale(&self) {
+        if !self.stale_told.swap(true, Ordering::Relaxed) {
+            let seconds = self.max_age.as_secs();
+            emit!(
+                error,
+                { max_age_seconds = seconds },
+                "health is stale: its driver is not being polled"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// The dialect of a health document. A client that accepts none of them gets the first: a probe's
+/// odd `Accept` must not look like an outage.
+fn dialect(headers: &HeaderMap) -> Head {
+    const OFFERS: [(&str, Head); 3] = [
+        (HEALTH_JSON, Head::HealthJson),
+        ("application/json", Head::Json),
+        ("text/plain", Head::Text),
+    ];
+    let preferred = request::preferred(headers, &OFFERS.map(|(media_type, _)| media_type));
+    OFFERS[preferred.unwrap_or(0)].1
+}
+
+const ALLOW: &str = "GET, HEAD, OPTIONS";

@@ -1,0 +1,187 @@
+//! Every page of one report, rendered ahead of all requests.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::Status;
+use super::graph::Mask;
+use super::render::text::{self, Line};
+use super::render::{Viewer, json};
+use super::report::{Check, Report};
+use crate::clock::Instant;
+
+/// What a request may choose from.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// After this instant nobody has confirmed that it is still true.
+    pub(super) fresh_until: Instant,
+    pub(super) live: Gate,
+    pub(super) ready: Gate,
+    pub(super) startup: Gate,
+    pub(super) report: Document,
+    pub(super) status: [Page; 2],
+    /// One per dependency, as declared.
+    pub(super) each: Vec<Document>,
+}
+
+impl Snapshot {
+    pub(super) fn render(report: &Report, fresh_until: Instant) -> Self {
+        let code = code(report.status());
+        Self {
+            fresh_until,
+            live: live(report),
+            ready: ready(report),
+            startup: startup(report),
+            report: Document {
+                code,
+                json: Viewer::ALL.map(|viewer| json::health(report, viewer).into()),
+                text: Viewer::ALL.map(|viewer| text::report(report, viewer).into()),
+            },
+            status: Viewer::ALL.map(|viewer| Page::new(code, json::status(report, viewer))),
+            each: report.checks.iter().map(Document::of).collect(),
+        }
+    }
+}
+
+/// A status code and a body.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) code: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl Page {
+    fn new(code: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self {
+            code,
+            body: body.into(),
+        }
+    }
+}
+
+/// One document in its dialects, for each viewer.
+#[derive(Debug)]
+pub(super) struct Document {
+    code: StatusCode,
+    json: [Bytes; 2],
+    text: [Bytes; 2],
+}
+
+impl Document {
+    fn of(check: &Check) -> Self {
+        Self {
+            code: code(check.status()),
+            json: Viewer::ALL.map(|viewer| json::check(check, viewer).into()),
+            text: Viewer::ALL.map(|viewer| text::check(check, viewer).into()),
+        }
+    }
+
+    pub(super) fn page(&self, viewer: Viewer, as_text: bool) -> Page {
+        let bodies = if as_text { &self.text } else { &self.json };
+        Page::new(self.code, bodies[viewer as usize].clone())
+    }
+}
+
+/// A page that passes or fails as a whole, and from which single checks may be excluded.
+#[derive(Debug)]
+pub(super) struct Gate {
+    passes: bool,
+    /// The checks that make it fail. When all of them are excluded it passes, unless something
+    /// other than a check makes it fail.
+    failing: Mask,
+    excludable: bool,
+    /// What everyone sees of a failure without details.
+    brief: Bytes,
+    verbose: Bytes,
+    excluded: Bytes,
+}
+
+impl Gate {
+    /// `own` is true when the instance itself (draining, maintenance, stale) fails the page.
+    fn new(name: &str, lines: &[(usize, Line<'_>)], own: bool, reasons: &[super::Reason]) -> Self {
+        let mut failing = Mask::default();
+        for (index, _) in lines.iter().filter(|(_, line)| line.fails) {
+            failing.insert(*index);
+        }
+        let passes = !own && failing.is_empty();
+        let lines: Vec<_> = lines.iter().map(|(_, line)| *line).collect();
+        Self {
+            passes,
+            failing,
+            excludable: !own,
+            brief: text::failed(name, reasons).into(),
+            verbose: text::verbose(name, &lines, reasons, passes, false).into(),
+            excluded: text::verbose(name, &lines, reasons, passes, true).into(),
+        }
+    }
+
+    /// The page for one request: which checks it excludes, and whether it wants every line.
+    pub(super) fn page(&self, viewer: Viewer, excluded: &Mask, verbose: bool) -> Page {
+        let verbose = verbose && viewer == Viewer::Details;
+        if self.passes {
+            let body = if verbose { self.verbose.clone() } else { OK };
+            Page::new(StatusCode::OK, body)
+        } else if self.excludable && self.failing.is_subset(excluded) {
+            let body = if verbose { self.excluded.clone() } else { OK };
+            Page::new(StatusCode::OK, body)
+        } else {
+            // A failure is always told in full to those who may know.
+            let body = match viewer {
+                Viewer::Public => &self.brief,
+                Viewer::Details => &self.verbose,
+            };
+            Page::new(StatusCode::SERVICE_UNAVAILABLE, body.clone())
+        }
+    }
+}
+
+fn ready(report: &Report) -> Gate {
+    let lines: Vec<_> = (report.checks.iter().enumerate())
+        .map(|(index, check)| {
+            let pending = !report.started && check.is_pending();
+            let fails = pending || check.weight() == Status::Fail;
+            (index, Line::of(check, fails))
+        })
+        .collect();
+    let unstarted = !report.started && lines.iter().all(|(_, line)| !line.fails);
+    let own = report.stale || report.draining || report.maintenance || unstarted;
+    Gate::new("readyz", &lines, own, &report.reasons())
+}
+
+fn startup(report: &Report) -> Gate {
+    let lines: Vec<_> = (report.checks.iter().enumerate())
+        .map(|(index, check)| {
+            let fails = !report.started && check.is_pending();
+            (index, Line::of(check, fails))
+        })
+        .collect();
+    let unstarted = !report.started && lines.iter().all(|(_, line)| !line.fails);
+    Gate::new("startupz", &lines, unstarted, &[super::Reason::Pending])
+}
+
+fn live(report: &Report) -> Gate {
+    let first = report.checks.len();
+    let lines: Vec<_> = (report.alive.iter().enumerate())
+        .map(|(index, check)| {
+            let passes = check.passes || report.stale;
+            let line = Line {
+                name: &check.name,
+                status: if passes { Status::Pass } else { Status::Fail },
+                reason: None,
+                fails: !passes,
+            };
+            (first + index, line)
+        })
+        .collect();
+    Gate::new("livez", &lines, false, &[])
+}
+
+/// Never 500, and never anything but a plain 200 for a warning: load balancers know two codes.
+fn code(status: Status) -> StatusCode {
+    match status {
+        Status::Fail => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
+    }
+}
+
+const OK: Bytes = Bytes::from_static(text::OK.as_bytes());

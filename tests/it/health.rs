@@ -1,1 +1,0 @@
-//! `bartizan::health` as a host sees it.

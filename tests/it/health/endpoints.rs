@@ -1,0 +1,210 @@
+//! The routes: methods, dialects, viewers, queries.
+
+use std::future::ready;
+
+use bartizan::health::Dependency;
+use http::{Method, header};
+
+use super::*;
+
+/// `database` down and shared, `disk` down and local, `cache` well, `ledger` blocked by `database`.
+async fn troubled() -> Health {
+    let down = || ready(Err::<(), _>(refused()));
+    run(builder()
+        .dependency(Dependency::shared("database", down))
+        .dependency(Dependency::local("disk", down))
+        .dependency(Dependency::local("cache", || ready(())))
+        .dependency(Dependency::local("ledger", || ready(())).depends_on(["database"])))
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn text_is_what_kubernetes_writes() {
+    let health = troubled().await;
+    let lines = "[-]database failed: refused\n[-]disk failed: refused\n[+]cache ok\n\
+                 [-]ledger failed: blocked\n";
+    let failed = format!("{lines}readyz check failed: refused\n");
+    assert_eq!(inspect(&health, "/readyz").await, (503, failed.clone()));
+    assert_eq!(inspect(&health, "/readyz?verbose").await, (503, failed));
+    assert_eq!(
+        inspect(&health, "/readyz?exclude=disk").await,
+        (200, "ok".into())
+    );
+    let (code, excluded) = inspect(&health, "/readyz?verbose=1&exclude=cache&exclude=disk").await;
+    assert_eq!(code, 200);
+    assert!(excluded.contains("[+]disk excluded: ok\n"));
+    assert!(excluded.ends_with("readyz check passed\n"));
+    for query in [
+        "exclude=nobody",
+        "exclude=cache",
+        "exclude=",
+        "exclude=disk2",
+        "x=disk",
+    ] {
+        assert_eq!(
+            inspect(&health, &format!("/readyz?{query}")).await.0,
+            503,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_public_sees_no_names_whatever_it_asks_for() {
+    let health = troubled().await;
+    let failed = (503, "readyz check failed: refused\n".to_owned());
+    for query in ["", "?verbose", "?verbose&exclude=cache"] {
+        assert_eq!(
+            get(&health, &format!("/readyz{query}")).await,
+            failed,
+            "{query}"
+        );
+    }
+    let brief = (503, r#"{"status":"fail","reasons":["refused"]}"#.to_owned());
+    for path in ["/health", "/api/status", "/health/database"] {
+        assert_eq!(get(&health, path).await, brief, "{path}");
+    }
+    assert_eq!(get(&health, "/startupz?verbose").await, (200, "ok".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_dependency_has_a_page_and_nothing_else_does() {
+    let health = troubled().await;
+    for (name, code, status) in [("database", 503, "fail"), ("cache", 200, "pass")] {
+        let (seen, body) = inspect(&health, &format!("/health/{name}")).await;
+        let document: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((seen, &document["status"]), (code, &Value::from(status)));
+        assert_eq!(document["checks"].as_object().unwrap().len(), 1);
+    }
+    for path in ["/health/nobody", "/health/", "/", "/livez/", "/health/a/b"] {
+        assert_eq!(inspect(&health, path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dialect_follows_accept_and_an_odd_accept_is_no_outage() {
+    let health = troubled().await;
+    for (accept, media_type) in [
+        ("*/*", "application/health+json"),
+        ("application/health+json", "application/health+json"),
+        ("application/json", "application/json"),
+        ("text/plain, text/*;q=0.9", "text/plain; charset=utf-8"),
+        ("text/plain, text/*, */*", "application/health+json"),
+        ("image/png", "application/health+json"),
+        (";;q=x,,", "application/health+json"),
+    ] {
+        let request = Request::get("/health").header("accept", accept);
+        let response = call(health.service(), request.body(()).unwrap()).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["content-type"], media_type, "{accept}");
+        assert!(response.headers().contains_key(header::VARY));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_that_read_work_and_others_are_told_so() {
+    let health = troubled().await;
+    for path in Health::PATHS.map(|path| path.replace("{name}", "disk")) {
+        let ask = |method: Method| {
+            let request = Request::builder()
+                .method(method)
+                .uri(&path)
+                .body(())
+                .unwrap();
+            call(health.service(), request)
+        };
+        let (got, head) = (ask(Method::GET).await, ask(Method::HEAD).await);
+        assert_eq!(got.status(), head.status(), "{path}");
+        assert!(head.body().is_empty());
+        let length: usize = head.headers()["content-length"]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert_eq!(length, got.body().len());
+        for name in ["content-type", "cache-control"] {
+            assert_eq!(got.headers()[name], head.headers()[name]);
+        }
+        assert_eq!(got.headers()["cache-control"], "no-store");
+        let retry = got
+            .headers()
+            .get("retry-after")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(retry, (got.status() == 503).then_some("2"));
+        assert_eq!(ask(Method::OPTIONS).await.status(), 204);
+        let refused = ask(Method::POST).await;
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["allow"]),
+            (405, &header::HeaderValue::from_static("GET, HEAD, OPTIONS"))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_predicate_that_panics_admits_nobody() {
+    let panicking = Health::builder("orders", "1").details_for(|_| panic!("on purpose"));
+    let health = run(panicking.dependency(Dependency::local("disk", || ready(())))).await;
+    assert_eq!(
+        get(&health, "/health").await,
+        (200, r#"{"status":"pass"}"#.into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_predicate_nobody_sees_details_and_answers_vary_by_accept_alone() {
+    let health = run(Health::builder("orders", "1")).await;
+    assert_eq!(
+        inspect(&health, "/api/status").await,
+        (200, r#"{"status":"pass"}"#.into())
+    );
+    let vary = |path: &str| {
+        let request = Request::get(path).body(()).unwrap();
+        let response = call(health.service(), request);
+        async move { response.await.headers().get("vary").cloned() }
+    };
+    assert_eq!(vary("/health").await.unwrap(), "accept");
+    assert_eq!(vary("/readyz").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_pages_answer_on_any_path() {
+    let health = troubled().await;
+    for (service, code, body) in [
+        (health.live(), 200, "ok"),
+        (health.ready(), 503, "readyz check failed: refused\n"),
+        (health.startup(), 200, "ok"),
+        (
+            health.report(),
+            503,
+            r#"{"status":"fail","reasons":["refused"]}"#,
+        ),
+        (
+            health.status(),
+            503,
+            r#"{"status":"fail","reasons":["refused"]}"#,
+        ),
+    ] {
+        let request = Request::get("/internal/anything").body(()).unwrap();
+        assert_eq!(text(call(service, request).await), (code, body.to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_document_counts_uptime_and_measures_latency() {
+    let probe = || tokio::time::sleep(millis(120));
+    let health = run(builder().dependency(Dependency::local("disk", probe))).await;
+    pass(secs(90)).await;
+    let (_, body) = inspect(&health, "/api/status").await;
+    let document: Value = serde_json::from_str(&body).unwrap();
+    for (member, value) in [
+        ("service", "orders"),
+        ("version", "1.4.2"),
+        ("release", "1.4.2+3f9c2ab"),
+    ] {
+        assert_eq!(document[member], value);
+    }
+    let uptime = document["uptimeSeconds"].as_f64().unwrap();
+    assert!((88.0..=90.0).contains(&uptime), "{uptime}");
+    let latency = document["dependencies"][0]["latencyMs"].as_f64().unwrap();
+    assert!((120.0..125.0).contains(&latency), "{latency}");
+}
