@@ -119,21 +119,28 @@ impl<B: Default> Default for ResponseBody<B> {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt, Full};
+    use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
 
     #[tokio::test]
-    async fn a_local_body_is_one_frame_of_known_size() {
-        let body = ResponseBody::<Full<Bytes>>::local("no");
+    async fn a_local_body_is_one_frame_of_known_size_and_then_nothing() {
+        let mut body = ResponseBody::<Full<Bytes>>::local("no");
         assert_eq!(body.size_hint().exact(), Some(2));
         assert!(!body.is_end_stream());
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "no");
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "no");
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none() && body.frame().await.is_none());
     }
 
-    #[test]
-    fn an_empty_local_body_has_ended() {
-        assert!(ResponseBody::<Full<Bytes>>::local("").is_end_stream());
+    #[tokio::test]
+    async fn an_empty_local_body_has_ended() {
+        let mut body = ResponseBody::<Full<Bytes>>::local("");
+        assert!(body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(0));
+        assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]
@@ -151,5 +158,19 @@ mod tests {
         let collected = ResponseBody::inner(inner).collect().await.unwrap();
         assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
         assert_eq!(collected.to_bytes(), "x");
+    }
+
+    #[tokio::test]
+    async fn size_end_and_error_of_the_inner_body_are_its_own() {
+        let full = ResponseBody::inner(Full::new(Bytes::from("xyz")));
+        assert_eq!(full.size_hint().exact(), Some(3));
+        assert!(!full.is_end_stream());
+        assert!(ResponseBody::<Full<Bytes>>::default().is_end_stream());
+        let frames = [Ok(Frame::data(Bytes::from("x"))), Err("reset")];
+        let broken = StreamBody::new(futures::stream::iter(frames));
+        let mut body = ResponseBody::inner(broken);
+        assert_eq!(body.size_hint().exact(), None);
+        assert!(body.frame().await.unwrap().is_ok());
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), "reset");
     }
 }

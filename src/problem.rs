@@ -65,9 +65,18 @@ impl Problem {
         self
     }
 
-    /// A further member of the document.
+    /// A further member of the document, `instance` among them; the same name again replaces its
+    /// value.
+    ///
+    /// The members `type`, `title`, `status` and `detail` have methods of their own, and are left
+    /// out here: a JSON object that names a member twice is read differently by every parser.
     pub fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.members.push((name, value.into()));
+        let value = value.into();
+        if let Some(known) = self.members.iter_mut().find(|(known, _)| *known == name) {
+            known.1 = value;
+        } else if !OWN_MEMBERS.contains(&name) {
+            self.members.push((name, value));
+        }
         self
     }
 
@@ -102,6 +111,9 @@ impl Serialize for Problem {
     }
 }
 
+/// The members with a method of their own.
+const OWN_MEMBERS: [&str; 4] = ["type", "title", "status", "detail"];
+
 /// The media type of a problem document.
 pub const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -121,5 +133,32 @@ mod tests {
             response.body(),
             r#"{"type":"https://example.com/x","title":"Too much","status":429,"b":1,"a":["\"quoted\""]}"#
         );
+    }
+
+    #[test]
+    fn no_member_is_named_twice() {
+        let response = Problem::new(StatusCode::CONFLICT)
+            .member("status", 200)
+            .member("instance", "/1")
+            .member("instance", "/2")
+            .into_response();
+        assert_eq!(
+            response.body(),
+            r#"{"type":"about:blank","title":"Conflict","status":409,"instance":"/2"}"#
+        );
+    }
+
+    #[test]
+    fn a_status_without_a_name_and_a_detail_with_control_bytes_are_valid_json() {
+        let status = StatusCode::from_u16(599).unwrap();
+        let response = Problem::new(status)
+            .detail("a\"\n\u{0}</script>")
+            .into_response();
+        assert_eq!(response.status(), 599);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        let read: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(read["title"], "Error");
+        assert_eq!(read["detail"], "a\"\n\u{0}</script>");
     }
 }

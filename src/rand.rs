@@ -12,13 +12,21 @@ use rand::{Rng, RngExt};
 /// reconnections, the ends of long connections.
 pub(crate) fn jitter(base: Duration, percent: u32) -> Duration {
     let percent = f64::from(percent.min(100)) / 100.0;
-    base.mul_f64(rand::rng().random_range(1.0 - percent..=1.0 + percent))
+    scale(
+        base,
+        rand::rng().random_range(1.0 - percent..=1.0 + percent),
+    )
 }
 
 /// A uniformly random duration from `low` to `high`, both included.
 pub(crate) fn between(low: Duration, high: Duration) -> Duration {
     let spread = high.saturating_sub(low);
-    low.saturating_add(spread.mul_f64(rand::rng().random_range(0.0..=1.0)))
+    low.saturating_add(scale(spread, rand::rng().random_range(0.0..=1.0)))
+}
+
+/// `Duration::mul_f64` panics where this saturates: "never" is often written as `Duration::MAX`.
+fn scale(duration: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(duration.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 /// Bytes of a CSPRNG that reseeds itself from the operating system.
@@ -62,6 +70,16 @@ mod tests {
         let one = Duration::from_secs(1);
         assert_eq!(between(one, one), one);
         assert_eq!(between(one, Duration::ZERO), one);
+    }
+
+    #[test]
+    fn never_is_jittered_without_a_panic() {
+        for _ in 0..100 {
+            assert!(jitter(Duration::MAX, 10) > Duration::MAX / 2);
+            assert!(between(Duration::ZERO, Duration::MAX) <= Duration::MAX);
+            assert_eq!(between(Duration::MAX, Duration::MAX), Duration::MAX);
+        }
+        assert!(jitter(Duration::from_secs(1), u32::MAX) <= Duration::from_secs(2));
     }
 
     #[test]

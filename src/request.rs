@@ -126,6 +126,8 @@ const MAX_RANGES: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn accept(value: &str) -> HeaderMap {
@@ -154,6 +156,72 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_joined_and_only_so_many_ranges_are_read() {
+        let offers = ["text/plain"];
+        let mut lines = accept("image/png");
+        lines.append(ACCEPT, "text/plain".parse().unwrap());
+        assert_eq!(preferred(&lines, &offers), Some(0));
+        let many = |n: usize| accept(&format!("{}text/plain", "a/b,".repeat(n)));
+        assert_eq!(preferred(&many(MAX_RANGES - 1), &offers), Some(0));
+        assert_eq!(preferred(&many(MAX_RANGES), &offers), None);
+        assert_eq!(preferred(&HeaderMap::new(), &[]), None);
+        assert_eq!(preferred(&accept("*/*"), &[]), None);
+    }
+
+    #[test]
+    fn weights_that_are_none_count_as_full() {
+        for (weight, expected) in [
+            ("0", 0),
+            ("0.001", 1),
+            ("0.5", 500),
+            ("1", 1000),
+            ("1.000", 1000),
+            ("", 1000),
+            ("-1", 1000),
+            ("2", 1000),
+            ("NaN", 1000),
+            ("inf", 1000),
+            ("0,5", 1000),
+        ] {
+            assert_eq!(thousandths(weight), expected, "{weight}");
+        }
+    }
+
+    const OFFERS: [&str; 3] = ["application/json", "text/plain", "text/html"];
+
+    proptest! {
+        #[test]
+        fn what_is_preferred_weighs_the_most_and_stands_first(
+            ranges in proptest::collection::vec((0..6_usize, 0..=1000_u16), 0..8),
+        ) {
+            const RANGES: [&str; 6] =
+                ["application/json", "text/plain", "text/html", "text/*", "application/*", "*/*"];
+            // For each range the first weight counts; for each offer, its most specific range.
+            let weight = |range| ranges.iter().find(|known| known.0 == range).map(|known| known.1);
+            let of = |offer: usize| {
+                let wide = if offer == 0 { 4 } else { 3 };
+                weight(offer).or(weight(wide)).or(weight(5)).unwrap_or(0)
+            };
+            let most = (0..3).map(of).max().unwrap_or(0);
+            let expected = (0..3).find(|offer| most > 0 && of(*offer) == most);
+            let list = ranges.iter().map(|(range, weight)| {
+                format!("{};q={}.{:03}", RANGES[*range], weight / 1000, weight % 1000)
+            });
+            let list = list.collect::<Vec<_>>().join(", ");
+            prop_assert_eq!(preferred(&accept(&list), &OFFERS), expected, "{}", list);
+        }
+
+        #[test]
+        fn garbage_is_read_without_a_panic(bytes: Vec<u8>) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                headers.insert(ACCEPT, value);
+            }
+            prop_assert!(preferred(&headers, &OFFERS).is_none_or(|index| index < OFFERS.len()));
+        }
+    }
+
+    #[test]
     fn queries_decode_in_order_and_garbage_does_not_fail() {
         let uri: Uri = "/x?type=a%2Cb&type=c+d&%ff=%zz&=&k".parse().unwrap();
         let pairs: Vec<_> = query(&uri).collect();
@@ -169,6 +237,22 @@ mod tests {
         let response = method_not_allowed("GET, HEAD");
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()[ALLOW], "GET, HEAD");
-        assert_eq!(options("GET").status(), 204);
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        let options = options("GET, HEAD");
+        assert_eq!(
+            (options.status(), options.body().len()),
+            (StatusCode::NO_CONTENT, 0)
+        );
+        assert_eq!(options.headers()[ALLOW], "GET, HEAD");
+        for (method, read) in [
+            (Method::GET, Read::Get),
+            (Method::HEAD, Read::Head),
+            (Method::OPTIONS, Read::Options),
+        ] {
+            assert_eq!(Read::of(&method), read);
+        }
     }
 }

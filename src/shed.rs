@@ -26,11 +26,15 @@ pub(crate) fn is_event_source(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// A stream that asks its client to come back after `wait`, or up to half as much again, and ends.
-/// Never less than a second, so that a short wait does not become a storm.
+///
+/// Never after less than a second, so that a short wait does not become a storm; and never after
+/// more than a day or so, since browsers count the milliseconds of a timer in 31 bits and fire it at
+/// once beyond them. Who comes back early is told again.
 pub(crate) fn come_back_after(wait: Duration) -> Response<Bytes> {
-    let wait = wait.max(MIN_RETRY);
-    let retry = rand::between(wait, wait.saturating_add(wait / 2));
-    let mut response = Response::new(Bytes::from(format!("retry: {}\n\n", retry.as_millis())));
+    let wait = wait.clamp(MIN_RETRY, MAX_RETRY);
+    let retry = rand::between(wait, wait + wait / 2);
+    let millis = retry.as_nanos().div_ceil(1_000_000);
+    let mut response = Response::new(Bytes::from(format!("retry: {millis}\n\n")));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -51,6 +55,7 @@ pub(crate) fn never_come_back() -> Response<Bytes> {
 pub(crate) const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 const MIN_RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {
@@ -89,5 +94,21 @@ mod tests {
         assert!(drawn.iter().all(|ms| (1000..=1500).contains(ms)));
         assert!(drawn.iter().any(|ms| *ms != drawn[0]));
         assert!((60_000..=90_000).contains(&retry(Duration::from_secs(60))));
+        let day = 24 * 3600 * 1000;
+        assert!((day..=day / 2 * 3).contains(&retry(Duration::MAX)));
+        for _ in 0..50 {
+            assert!(retry(Duration::new(2, 1)) >= 2001, "a wait is rounded up");
+        }
+    }
+
+    #[test]
+    fn both_answers_are_kept_by_nobody_and_the_last_word_has_no_body() {
+        let again = come_back_after(Duration::ZERO);
+        assert_eq!(again.headers()[CONTENT_TYPE], "text/event-stream");
+        assert_eq!(again.headers()[CACHE_CONTROL], "no-store");
+        let never = never_come_back();
+        assert_eq!(never.status(), StatusCode::NO_CONTENT);
+        assert_eq!(never.headers()[CACHE_CONTROL], "no-store");
+        assert!(never.body().is_empty() && !never.headers().contains_key(CONTENT_TYPE));
     }
 }

@@ -44,12 +44,8 @@ impl Counter {
     pub(crate) fn new(name: &'static str, labels: &[(&'static str, &str)]) -> Self {
         #[cfg(feature = "metrics")]
         {
-            let labels: Vec<_> = labels
-                .iter()
-                .map(|(label, value)| metrics::Label::new(*label, (*value).to_owned()))
-                .collect();
             Self {
-                inner: metrics::counter!(name, labels),
+                inner: metrics::counter!(name, owned(labels)),
             }
         }
         #[cfg(not(feature = "metrics"))]
@@ -86,12 +82,8 @@ impl Gauge {
     pub(crate) fn new(name: &'static str, labels: &[(&'static str, &str)]) -> Self {
         #[cfg(feature = "metrics")]
         {
-            let labels: Vec<_> = labels
-                .iter()
-                .map(|(label, value)| metrics::Label::new(*label, (*value).to_owned()))
-                .collect();
             Self {
-                inner: metrics::gauge!(name, labels),
+                inner: metrics::gauge!(name, owned(labels)),
             }
         }
         #[cfg(not(feature = "metrics"))]
@@ -115,3 +107,14 @@ impl std::fmt::Debug for Gauge {
         f.debug_struct("Gauge").finish_non_exhaustive()
     }
 }
+
+#[cfg(feature = "metrics")]
+fn owned(labels: &[(&'static str, &str)]) -> Vec<metrics::Label> {
+    labels
+        .iter()
+        .map(|(label, value)| metrics::Label::new(*label, (*value).to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
