@@ -1,5 +1,6 @@
 //! What a source finds wrong with its deployment, each said once.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use http::HeaderMap;
@@ -12,7 +13,7 @@ use crate::trace::emit;
 pub(super) struct Told {
     no_peer: Once,
     untrusted: Once,
-    /// Requests in which unexpected forwarding headers are still looked for.
+    /// How many more requests are looked at without exception.
     looks: AtomicI32,
     trusts_all: Once,
 }
@@ -42,14 +43,10 @@ impl Told {
     }
 
     /// The peer is not trusted: does it speak for others all the same?
-    ///
-    /// Behind a proxy that was forgotten every request does, so the first ones are enough to tell,
-    /// and later requests are spared the look-ups.
     pub(super) fn untrusted(&self, headers: &HeaderMap) {
-        if self.looks.load(Ordering::Relaxed) <= 0 {
+        if self.untrusted.said() || !self.looks() {
             return;
         }
-        self.looks.fetch_sub(1, Ordering::Relaxed);
         if forwarded::is_present(headers) && self.untrusted.first() {
             emit!(
                 warn,
@@ -59,6 +56,19 @@ impl Told {
                  and pass it to `ClientSource::behind`, or all clients share the proxy's address"
             );
         }
+    }
+
+    /// Whether to look for such headers in this request: in the first ones, since behind a proxy
+    /// that was forgotten every request has them, and then now and again, since the first ones may
+    /// all be an orchestrator's probes. The others are spared the look-ups.
+    fn looks(&self) -> bool {
+        if self.looks.load(Ordering::Relaxed) > 0 {
+            self.looks.fetch_sub(1, Ordering::Relaxed);
+            return true;
+        }
+        let passed = PASSED.get().wrapping_add(1) % EVERY;
+        PASSED.set(passed);
+        passed == 0
     }
 
     /// Every address of a family is a trusted proxy.
@@ -83,9 +93,13 @@ impl Once {
         Self(AtomicBool::new(false))
     }
 
+    fn said(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether this is the first time; a plain load ever after.
     fn first(&self) -> bool {
-        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
+        !self.said() && !self.0.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -93,10 +107,17 @@ impl Once {
 impl Told {
     /// Which of the findings were made: no peer, an untrusted one, trust in everything.
     pub(super) fn findings(&self) -> [bool; 3] {
-        [&self.no_peer, &self.untrusted, &self.trusts_all]
-            .map(|once| once.0.load(Ordering::Relaxed))
+        [&self.no_peer, &self.untrusted, &self.trusts_all].map(Once::said)
     }
 }
 
-/// A proxy that was forgotten shows in the very first request.
+thread_local! {
+    /// Requests of this thread that were not looked at, over all sources: no line is shared.
+    static PASSED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Requests of a source that are all looked at.
 const LOOKS: i32 = 1024;
+
+/// Of later ones each so many; a prime, so that sources that take turns are all looked at.
+const EVERY: u32 = 61;

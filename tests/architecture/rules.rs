@@ -14,19 +14,25 @@ pub(crate) const SHARED: [&str; 10] = [
 ];
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 12] = [
+pub(crate) const PURE: [&str; 18] = [
     "csp",
     "decision",
     "encode",
     "forwarded",
     "gcra",
     "graph",
+    "id",
     "index",
     "node",
+    "plan",
     "prefix",
     "quota",
     "replay",
     "ring",
+    "selector",
+    "table",
+    "track",
+    "wheel",
 ];
 
 /// What a pure file must not name: the crates that wait, wake and serve.

@@ -70,6 +70,22 @@ fn forwarding_headers_from_a_stranger_are_found_and_from_a_proxy_are_not() {
 }
 
 #[test]
+fn a_forgotten_proxy_is_found_after_any_number_of_probes_also_when_sources_take_turns() {
+    let sources = [ClientSource::peer(), x_forwarded(), rfc7239(), cloudflare()];
+    let probe = request(STRANGER, &[]);
+    for source in sources.iter().cycle().take(20_000) {
+        source.identify(&probe);
+    }
+    let forwarded = request(STRANGER, &[("x-forwarded-for", "198.51.100.7")]);
+    for source in sources.iter().cycle().take(1000) {
+        source.identify(&forwarded);
+    }
+    for source in &sources {
+        assert_eq!(source.findings(), [false, true, false]);
+    }
+}
+
+#[test]
 fn trust_in_a_whole_address_family_is_found_when_the_source_is_built() {
     let trusting = |networks: &[&str]| {
         let source = ClientSource::peer().behind(TrustedProxies::cidrs(networks).unwrap());
