@@ -1,12 +1,13 @@
 //! What a source file refers to: read from its tokens, so that comments and strings do not count.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::{fs, io};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// One file of `src`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// As in `src/client/mod.rs`.
     pub(crate) path: String,
@@ -124,10 +125,14 @@ impl Source {
 
 /// All files of the crate's `src`.
 pub(crate) fn read_all() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sources = Vec::new();
-    read_folder(root, &root.join("src"), &mut sources).expect("the crate's own source is readable");
-    sources
+    static READ: LazyLock<Vec<Source>> = LazyLock::new(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut sources = Vec::new();
+        let read = read_folder(root, &root.join("src"), &mut sources);
+        read.expect("the crate's own source is readable");
+        sources
+    });
+    READ.clone()
 }
 
 fn read_folder(root: &Path, folder: &Path, sources: &mut Vec<Source>) -> io::Result<()> {
