@@ -27,7 +27,7 @@
 //! - A cache in front must not store pages with a nonce: it would hand one nonce to everybody. They
 //!   are marked private, and a proxy that ignores it needs another preset.
 //! - Pages that are swapped in as fragments (htmx, Turbo) run under the first page's nonce, which a
-//!   fragment cannot know: give their scripts a [`Hash`], or let `'strict-dynamic'` load them.
+//!   fragment cannot know: give their scripts a [`Hash`](struct@Hash), or let `'strict-dynamic'` load them.
 //!
 //! # Example
 //!
