@@ -67,7 +67,22 @@ impl HealthBuilder {
     }
 
     /// Makes `/livez` depend on a function, which the driver calls about once a second. It must
-    /// return at once: it can neither await nor do I/O without holding up every probe.
+    /// return at once, since every probe waits for it. It cannot be async, so it cannot ask a
+    /// database, whose slowness would otherwise restart every replica:
+    ///
+    /// ```
+    /// use bartizan::health::Health;
+    ///
+    /// let builder = Health::builder("orders", "1.4.2").live_check("disk", || true);
+    /// ```
+    ///
+    /// ```compile_fail,E0271
+    /// use bartizan::health::Health;
+    ///
+    /// let builder = Health::builder("orders", "1.4.2").live_check("disk", async || true);
+    /// ```
+    ///
+    /// A function that panics has failed.
     pub fn live_check(
         mut self,
         name: impl Into<Arc<str>>,

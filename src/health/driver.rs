@@ -18,7 +18,6 @@ use super::beat::LiveCheck;
 use super::dependency::Dependency;
 use super::plan::Plan;
 use super::probe::{ErasedProbe, Limits, Outcome};
-use super::report::Report;
 use super::shared::Shared;
 use crate::clock::{Clock, Instant};
 use crate::trace::emit;
@@ -132,7 +131,7 @@ impl Drop for Driver {
         if Arc::strong_count(&self.shared) == 1 {
             return;
         }
-        self.shared.update(None, Report::expire);
+        self.shared.stop();
         // While draining this is how it ends.
         if !self.shared.current().is_draining() {
             emit!(

@@ -57,8 +57,6 @@ struct Node {
     /// It was blocked and has not answered since.
     unverified: bool,
     last: Option<Last>,
-    /// Since when it has been in its present state.
-    since: Option<SystemTime>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +96,6 @@ impl Plan {
                 blocked: false,
                 unverified: false,
                 last: None,
-                since: None,
             })
             .collect();
         Self {
@@ -262,7 +259,7 @@ impl Plan {
                 .last
                 .as_ref()
                 .map(|last| (last.outcome.clone(), last.time)),
-            since: node.since,
+            since: None,
         }
     }
 
@@ -271,9 +268,7 @@ impl Plan {
         let node = &mut self.nodes[index];
         let before = node.track.state();
         let flipped = node.track.record(outcome.status, outcome.reason, held);
-        if node.track.state() != before {
-            node.since = Some(time);
-        }
+        let moved = node.track.state() != before;
         self.changed |= flipped || node.unverified;
         node.unverified = false;
         let begins_to_fail = node.track.failures() == 1;
@@ -290,7 +285,9 @@ impl Plan {
                 }
             }
         }
-        self.settle(now);
+        if moved {
+            self.settle(now);
+        }
     }
 
     /// Works out anew who is blocked, and lets those that no longer are be probed at once.

@@ -150,6 +150,14 @@ impl Report {
         self.checks.iter()
     }
 
+    /// Dates each status: from `before` where it is the same, from now where it is new.
+    pub(super) fn date_changes(&mut self, before: &Self) {
+        for (is, was) in self.checks.iter_mut().zip(&before.checks) {
+            let same = is.status == was.status && is.is_blocked() == was.is_blocked();
+            is.since = if same { was.since } else { Some(self.time) };
+        }
+    }
+
     /// Nobody probes any more: what was known is not to be believed.
     pub(super) fn expire(&mut self) {
         self.stale = true;
@@ -187,6 +195,7 @@ pub struct Check {
     pub(super) blocked_by: Vec<Arc<str>>,
     pub(super) failures: u32,
     pub(super) last: Option<(Outcome, SystemTime)>,
+    /// Since when its status has been what it is. Set when the report is published.
     pub(super) since: Option<SystemTime>,
 }
 

@@ -18,7 +18,7 @@ use super::graph::Mask;
 use super::render::Viewer;
 use super::report::Report;
 use super::route::{HEALTH_JSON, Head, Heads, Route};
-use super::snapshot::Snapshot;
+use super::snapshot::{Document, Gate, Snapshot};
 use super::transitions::{self, Transitions};
 use crate::clock::{Clock, Instant};
 use crate::problem::Problem;
@@ -64,18 +64,19 @@ impl Shared {
         let fresh_until = born.after(max_age);
         let mut stale = report.clone();
         stale.expire();
-        let checks = report.checks.iter().map(|check| check.name());
-        let names = checks.chain(report.alive.iter().map(|check| &*check.name));
-        let report = Arc::new(report.clone());
+        let dependencies = report.checks.iter().map(|check| check.name());
+        let names = dependencies.chain(report.alive.iter().map(|check| &*check.name));
+        let names = names
+            .enumerate()
+            .map(|(index, name)| (name.to_owned(), index));
+        let names = names.collect();
+        let report = Arc::new(report);
         Self {
             clock,
             born,
             max_age,
             heads: Heads::new(retry_after, viewers.is_some()),
-            names: names
-                .enumerate()
-                .map(|(i, name)| (name.to_owned(), i))
-                .collect(),
+            names,
             dependencies: report.checks.len(),
             viewers,
             snapshot: ArcSwap::from_pointee(Snapshot::render(&report, fresh_until)),
@@ -98,6 +99,7 @@ impl Shared {
         change(&mut report);
         report.uptime = self.clock.now().since(self.born);
         report.time = self.clock.wall();
+        report.date_changes(&before);
         let moved = !report.is_same_state(&before);
         report.generation += u64::from(moved);
         if let Some(now) = confirmed {
@@ -116,6 +118,12 @@ impl Shared {
         if moved {
             transitions::log(&before, &report);
         }
+    }
+
+    /// Nobody probes any more, and whoever stopped says so in the log: this does not.
+    pub(super) fn stop(&self) {
+        self.stale_told.store(true, Ordering::Relaxed);
+        self.update(None, Report::expire);
     }
 
     pub(super) fn current(&self) -> Arc<Report> {
@@ -150,26 +158,22 @@ impl Shared {
         } else {
             &snapshot
         };
+        let gate = |gate: &Gate| {
+            let (excluded, verbose) = self.selection(&parts.uri);
+            (Head::Probe, gate.page(viewer, &excluded, verbose))
+        };
+        let document = |document: &Document| {
+            let head = dialect(&parts.headers);
+            (head, document.page(viewer, matches!(head, Head::Text)))
+        };
         let (head, page) = match route {
-            Route::Live | Route::Ready | Route::Startup => {
-                let gate = match route {
-                    Route::Live => &current.live,
-                    Route::Ready => &current.ready,
-                    // That it has started does not grow old.
-                    _ => &snapshot.startup,
-                };
-                let (excluded, verbose) = self.selection(&parts.uri);
-                (Head::Probe, gate.page(viewer, &excluded, verbose))
-            }
-            Route::Report | Route::One(_) => {
-                let document = match route {
-                    Route::One(Some(index)) => &current.each[index],
-                    Route::One(None) => return Problem::new(StatusCode::NOT_FOUND).into_response(),
-                    _ => &current.report,
-                };
-                let head = dialect(&parts.headers);
-                (head, document.page(viewer, matches!(head, Head::Text)))
-            }
+            Route::Live => gate(&current.live),
+            Route::Ready => gate(&current.ready),
+            // That it has started does not grow old.
+            Route::Startup => gate(&snapshot.startup),
+            Route::Report => document(&current.report),
+            Route::One(Some(index)) => document(&current.each[index]),
+            Route::One(None) => return Problem::new(StatusCode::NOT_FOUND).into_response(),
             Route::Status => (Head::Status, current.status[viewer as usize].clone()),
         };
         let mut headers = self.heads.get(head, page.code);

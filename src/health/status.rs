@@ -58,7 +58,8 @@ pub enum Reason {
     Panic,
     /// Not known yet: the first result is still to come.
     Pending,
-    /// No connection of the pool was free.
+    /// No connection of the pool was free: a warning, not a failure. The service is busy, and to
+    /// send its requests elsewhere would only make others so.
     PoolExhausted,
     /// The connection was refused.
     Refused,

@@ -59,7 +59,8 @@ impl Track {
     }
 
     /// Takes one result. With `held`, a failure is counted but does not change the state yet:
-    /// something below is suspect, and what rests on it must not be blamed first.
+    /// something below is suspect, and what rests on it must not be blamed first. That holds for as
+    /// many results again as it takes to fall, lest a parent that flaps hide a child that is down.
     ///
     /// Returns whether the state or its reason changed.
     pub(super) fn record(&mut self, status: Status, reason: Option<Reason>, held: bool) -> bool {
@@ -73,6 +74,7 @@ impl Track {
 
         let before = (self.state, self.reason);
         let next = self.next(status);
+        let held = held && self.failing < self.fall.saturating_mul(2);
         if !(held && next == Status::Fail) {
             self.state = Some(next);
         }
@@ -172,7 +174,11 @@ mod tests {
         assert!(!track.record(Fail, Some(Reason::Refused), true));
         assert_eq!(track.state(), Some(Pass));
         assert!(track.is_suspect());
-        assert!(track.record(Fail, Some(Reason::Reset), false));
+        assert!(!track.record(Fail, Some(Reason::Refused), true));
+        assert!(
+            track.record(Fail, Some(Reason::Reset), true),
+            "not for ever"
+        );
         assert_eq!(track.reason(), Some(Reason::Reset));
     }
 

@@ -1,5 +1,10 @@
 //! The driver's decisions on a clock of plain numbers.
 
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
 use super::*;
 
 const SECOND: u64 = 1_000;
@@ -224,4 +229,67 @@ fn a_result_from_before_the_parent_fell_is_not_believed() {
     plan.finish(0, refused(), at(10 * SECOND), TIME);
     plan.finish(1, refused(), at(10 * SECOND), TIME);
     assert_eq!(plan.checks(at(10 * SECOND))[1].failures, 0);
+}
+
+/// Whatever probes do and however time passes: one run of a probe at a time, none of what is
+/// blocked, no more than the slots, never a moment at which the driver would spin.
+#[test]
+fn the_rules_hold_on_any_schedule() {
+    let steps = prop::collection::vec((0_usize..6, 0_u8..4, 0_u64..4_000), 1..300);
+    let (blocked, late) = (Cell::new(0), Cell::new(0));
+    TestRunner::default()
+        .run(&(steps, 1_usize..4), |(steps, slots)| {
+            let mut plan = diamond(slots);
+            let (mut now, mut in_flight, mut was_started) = (0, [false; 6], false);
+            for (index, kind, wait) in steps {
+                now += wait;
+                if in_flight[index] && kind > 0 {
+                    let outcome = if kind == 1 { refused() } else { pass() };
+                    plan.finish(index, outcome, at(now), TIME);
+                    in_flight[index] = false;
+                }
+                plan.sample(at(now), TIME);
+                let checks = plan.checks(at(now));
+                while let Some(index) = plan.start(at(now)) {
+                    prop_assert!(!in_flight[index], "two runs at once");
+                    prop_assert!(!checks[index].is_blocked(), "blocked, and probed");
+                    in_flight[index] = true;
+                }
+                let is_late =
+                    |node: &&Node| matches!(node.phase, Phase::Running { late: true, .. });
+                let hanging = plan.nodes.iter().filter(is_late).count();
+                let running = in_flight.iter().filter(|running| **running).count();
+                prop_assert!(running - hanging <= slots);
+                prop_assert!(
+                    plan.next().is_none_or(|next| next > at(now)),
+                    "it would spin"
+                );
+                prop_assert!(plan.is_started() || !was_started, "it has not, after all");
+                was_started = plan.is_started();
+                for check in checks.iter().filter(|check| check.is_blocked()) {
+                    prop_assert!(check.blocked_by().len() > 0);
+                    blocked.set(blocked.get() + 1);
+                }
+                late.set(late.get() + hanging);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(
+        blocked.get() > 1_000 && late.get() > 1_000,
+        "the schedules were too tame"
+    );
+}
+
+/// `d` rests on `b` and `c`, which rest on `a`; `f` rests on `e`.
+fn diamond(slots: usize) -> Plan {
+    let nodes: [(&str, &[&str]); 6] = [
+        ("d", &["b", "c"]),
+        ("b", &["a"]),
+        ("c", &["a"]),
+        ("a", &[]),
+        ("e", &[]),
+        ("f", &["e"]),
+    ];
+    plan(&nodes, slots)
 }

@@ -49,7 +49,9 @@ impl Outcome {
         let seen = match result {
             Ok(seen) => seen,
             Err(error) => {
+                let busy = error.reason() == Reason::PoolExhausted;
                 return Self {
+                    status: if busy { Status::Warn } else { Status::Fail },
                     text: error.public_text().cloned(),
                     ..Self::failed(error.reason(), Some(latency))
                 };
@@ -133,6 +135,18 @@ mod tests {
             judged(Observation::new(), SLOW, none),
             (Status::Warn, Some(Reason::Slow))
         );
+    }
+
+    #[test]
+    fn an_exhausted_pool_is_a_warning_since_busy_is_not_broken() {
+        for (reason, status) in [
+            (Reason::PoolExhausted, Status::Warn),
+            (Reason::Timeout, Status::Fail),
+        ] {
+            let result = Err(ProbeError::new(reason));
+            let outcome = Outcome::judge(result, FAST, limits(None, None));
+            assert_eq!((outcome.status, outcome.reason), (status, Some(reason)));
+        }
     }
 
     #[test]

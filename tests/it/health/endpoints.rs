@@ -3,7 +3,8 @@
 use std::future::ready;
 
 use bartizan::health::Dependency;
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
+use tower::Service;
 
 use super::*;
 
@@ -135,7 +136,7 @@ async fn methods_that_read_work_and_others_are_told_so() {
         let refused = ask(Method::POST).await;
         assert_eq!(
             (refused.status().as_u16(), &refused.headers()["allow"]),
-            (405, &header::HeaderValue::from_static("GET, HEAD, OPTIONS"))
+            (405, &HeaderValue::from_static("GET, HEAD, OPTIONS"))
         );
     }
 }
@@ -207,4 +208,65 @@ async fn the_status_document_counts_uptime_and_measures_latency() {
     assert!((88.0..=90.0).contains(&uptime), "{uptime}");
     let latency = document["dependencies"][0]["latencyMs"].as_f64().unwrap();
     assert!((120.0..125.0).contains(&latency), "{latency}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_of_many_can_be_excluded() {
+    let mut many = builder();
+    for index in 0..1_024 {
+        let fails = index == 70 || index == 1_023;
+        let probe = move || ready(if fails { Err(refused()) } else { Ok(()) });
+        many = many.dependency(Dependency::local(format!("d{index}"), probe));
+    }
+    let health = run(many).await;
+    health.started().await;
+    assert_eq!(get(&health, "/readyz").await.0, 503);
+    assert_eq!(get(&health, "/readyz?exclude=d70").await.0, 503);
+    assert_eq!(
+        get(&health, "/readyz?exclude=d1023&exclude=d70").await.0,
+        200
+    );
+}
+
+/// A service that answers from bytes and two headers that it was born with.
+fn fixed(request: Request<()>) -> Response<Bytes> {
+    drop(request.into_parts());
+    let mut response = Response::new(Bytes::from_static(b"ok"));
+    let headers = response.headers_mut();
+    headers.insert(
+        "content-type",
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_allocates_no_more_than_a_fixed_answer() {
+    let health = troubled().await;
+    let service = health.service();
+    let allocations = |path: &'static str, answer: &mut dyn FnMut(Request<()>)| {
+        let request = Request::get(path).header("accept", "*/*").body(()).unwrap();
+        let mut request = Some(request);
+        allocation_counter::measure(|| answer(request.take().unwrap())).count_total
+    };
+    let floor = allocations("/livez", &mut |request| drop(fixed(request)));
+    assert!(floor > 0);
+    for path in [
+        "/livez",
+        "/readyz?verbose&exclude=disk",
+        "/startupz",
+        "/health",
+        "/health/disk",
+        "/api/status",
+    ] {
+        let mut service = service.clone();
+        let counted = allocations(path, &mut |request| {
+            drop(service.call(request).into_inner());
+        });
+        assert!(
+            counted <= floor,
+            "{path}: {counted}, a fixed answer {floor}"
+        );
+    }
 }

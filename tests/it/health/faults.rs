@@ -185,7 +185,11 @@ async fn a_panic_fails_one_dependency_and_harms_no_other() {
 async fn a_child_of_a_failed_parent_is_blocked_and_comes_back_with_it() {
     let (parent, child, switch) = (Runs::default(), Runs::default(), Switch::default());
     let health = run(builder()
-        .dependency(Dependency::local("ledger", child.of(|| ready(()))).depends_on(["database"]))
+        .dependency(
+            Dependency::local("ledger", child.of(|| ready(())))
+                .depends_on(["database"])
+                .interval(secs(3600)),
+        )
         .dependency(Dependency::shared("database", parent.of(switched(&switch)))))
     .await;
     assert_eq!((parent.begun(), child.begun()), (1, 1));
@@ -276,4 +280,42 @@ async fn error_text_of_any_kind_reaches_nobody() {
             assert!(body.len() < 10 * 1024, "kubelet reads no more");
         }
     }
+}
+
+/// Both feel the same fault, each in its own time: the child, which is asked as often as its parent
+/// and often just before it, must never be announced as a failure of its own.
+#[tokio::test(start_paused = true)]
+async fn a_child_is_never_blamed_before_its_parent() {
+    let mut felt_first = 0;
+    for round in 0..60 {
+        let (switch, order) = (
+            Switch::default(),
+            Arc::new(std::sync::Mutex::new(Vec::new())),
+        );
+        let probe = |name: &'static str| {
+            let (probe, order) = (switched(&switch), order.clone());
+            let switch = switch.clone();
+            move || {
+                if switch.get() == 1 {
+                    order.lock().unwrap().push(name);
+                }
+                probe()
+            }
+        };
+        let health = run(builder()
+            .jitter_percent(50)
+            .dependency(Dependency::shared("ledger", probe("ledger")).depends_on(["database"]))
+            .dependency(Dependency::shared("database", probe("database"))))
+        .await;
+        let mut transitions = health.subscribe();
+        transitions.current();
+        pass(millis(5_000 + 83 * round)).await;
+        switch.set(1);
+        let report = transitions.changed().await.unwrap();
+        felt_first += usize::from(order.lock().unwrap()[0] == "ledger");
+        let ledger = report.dependencies().next().unwrap();
+        assert_eq!(ledger.reason(), Some(Reason::Blocked));
+        assert!(report.root_causes().eq(["database"]));
+    }
+    assert!(felt_first > 5, "the child was first in {felt_first} of 60");
 }

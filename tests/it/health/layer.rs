@@ -85,6 +85,30 @@ async fn in_axum_it_sees_paths_that_no_route_has() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn its_paths_are_routes_as_axum_writes_them() {
+    let health = run(builder().dependency(Dependency::local("disk", || ready(())))).await;
+    let routes = Health::PATHS
+        .into_iter()
+        .fold(axum::Router::new(), |routes, path| {
+            routes.route_service(path, health.service())
+        });
+    for path in [
+        "/livez",
+        "/readyz",
+        "/health",
+        "/health/disk",
+        "/api/status",
+    ] {
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        assert_eq!(
+            routes.clone().oneshot(request).await.unwrap().status(),
+            200,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_front_of_grpc_it_leaves_calls_and_their_trailers_alone() {
     let health = run(builder()).await;
     let called = Arc::new(AtomicBool::new(false));

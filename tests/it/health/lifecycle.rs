@@ -188,13 +188,89 @@ async fn nobody_waits_for_a_driver_that_is_gone() {
     assert!(waiting.await.unwrap().is_stale());
 }
 
+/// The lines that were logged while `during` ran.
+async fn logged(during: impl Future<Output = ()>) -> Vec<String> {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    during.await;
+    drop(guard);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_gone_is_logged_once() {
+    for dropped in [true, false] {
+        let lines = logged(async {
+            let probe = Dependency::local("a", || ready(()));
+            let (health, driver) = builder().dependency(probe).build().unwrap();
+            let kept = if dropped { None } else { Some(driver) };
+            for _ in 0..40 {
+                pass(secs(1)).await;
+                get(&health, "/readyz").await;
+            }
+            drop(health);
+            drop(kept);
+        })
+        .await;
+        let errors = lines.iter().filter(|line| line.contains("ERROR"));
+        assert_eq!(errors.count(), 1, "dropped: {dropped}: {lines:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn transitions_are_logged_once_and_without_the_errors_text() {
+    let switch = Switch::default();
+    let probe = {
+        let switch = switch.clone();
+        move || {
+            ready(if switch.get() == 1 {
+                Err("hunter2@db.internal")
+            } else {
+                Ok(())
+            })
+        }
+    };
+    let lines = logged(async {
+        let health = run(builder().dependency(Dependency::local("a", probe))).await;
+        switch.set(1);
+        pass(secs(120)).await;
+        switch.set(0);
+        pass(secs(20)).await;
+        health.drain();
+    })
+    .await;
+    let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        (count("dependency failed"), count("dependency recovered")),
+        (1, 1)
+    );
+    assert_eq!(count("hunter2"), 0);
+}
+
 /// A driver that stands still for an hour, as on a machine that was suspended.
 #[tokio::test(start_paused = true)]
 async fn after_a_long_pause_everything_is_probed_once_and_at_once() {
     let runs = Runs::default();
     let probe = Dependency::local("a", runs.of(|| ready(())));
     let (health, driver) = builder().dependency(probe).build().unwrap();
-    let mut driver = tokio_test_task(driver);
+    let mut driver = ByHand(Box::pin(driver));
     driver.poll();
     assert_eq!(get(&health, "/readyz").await.0, 200);
     tokio::time::advance(secs(3600)).await;
@@ -209,10 +285,6 @@ async fn after_a_long_pause_everything_is_probed_once_and_at_once() {
 
 /// A future that is polled by hand.
 struct ByHand<F>(std::pin::Pin<Box<F>>);
-
-fn tokio_test_task<F: Future<Output = ()>>(future: F) -> ByHand<F> {
-    ByHand(Box::pin(future))
-}
 
 impl<F: Future<Output = ()>> ByHand<F> {
     fn poll(&mut self) {

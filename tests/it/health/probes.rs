@@ -50,7 +50,7 @@ async fn whatever_says_what_happened_is_a_probe() {
         ("observation", "warn", "degraded".into()),
         ("string", "fail", "failed".into()),
         ("boxed", "fail", "dns".into()),
-        ("reasoned", "fail", "pool_exhausted".into()),
+        ("reasoned", "warn", "pool_exhausted".into()),
         ("typed", "warn", "limit".into()),
         ("failed", "fail", "timeout".into()),
     ] {
