@@ -90,6 +90,9 @@ pub use self::layer::SecurityHeadersLayer;
 pub use self::nonce::{CspNonce, Nonce};
 pub use self::policy::{Conflict, SecurityHeaders};
 pub use self::prepared::PreparedHeaders;
+pub use self::report::{
+    CollectFuture, Disposition, MemorySink, Report, ReportCollector, ReportSink,
+};
 pub use self::service::SecurityHeadersService;
 
 mod append;
@@ -103,4 +106,5 @@ mod nonce;
 mod policy;
 mod prepared;
 mod presets;
+mod report;
 mod service;

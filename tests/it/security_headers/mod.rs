@@ -13,11 +13,13 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 
+mod allocations;
 mod application;
 mod bodies;
 mod build;
 mod merging;
 mod nonce;
+mod reports;
 
 type Answer = Response<Full<Bytes>>;
 
