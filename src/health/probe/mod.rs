@@ -31,7 +31,7 @@ mod outcome;
 ///   the soft deadline, or the connection stays busy after the probe is gone.
 /// - **May it fail or panic?** Yes. A panic in the call, while polled or while dropped is reported
 ///   as `fail (panic)` and harms nothing else (with `panic = "abort"` no code can help).
-/// - **May it block?** No: all probes share one task. Wrap what blocks in [`blocking`].
+/// - **May it block?** No: all probes share one task. Wrap what blocks in [`blocking()`].
 /// - **Does a client reach it?** Never. Requests read a finished snapshot; no request, query or
 ///   aborted connection runs, delays or cancels a probe.
 ///
