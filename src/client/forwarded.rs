@@ -180,7 +180,6 @@ fn entries<'a>(
         rest = before;
         Some(entry)
     })
-    .fuse()
     .take(MAX_HOPS)
 }
 

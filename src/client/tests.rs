@@ -241,6 +241,7 @@ fn malformed_elements_of_forwarded_vouch_for_nobody() {
         "for=1\".\"1.1.1",
         "for=1.1.1.1;host=\"\\\"\"",
         "for=1.1.1.1;oops",
+        "for=1.1.1.1;\"x=y",
     ] {
         assert_element(value, PROXY, Scheme::Http);
         assert_element(&format!("{value}, for=10.0.0.9"), "10.0.0.9", Scheme::Http);
@@ -339,6 +340,7 @@ fn the_scheme_is_that_of_the_clients_own_hop() {
         ("198.51.100.7, 10.0.0.9", "https, http, http", Http),
         // an address that cannot be read does not move the scheme further left
         ("198.51.100.7, unknown", "https, http", Http),
+        ("198.51.100.7, unknown", "http, https", Https),
     ] {
         let headers = [("x-forwarded-for", chain), ("x-forwarded-proto", protos)];
         assert_eq!(
