@@ -1,1 +1,106 @@
 //! A log with many readers: Server-Sent Events with nothing lost.
+//!
+//! The host's repository is the log ([`EventStore`]; [`MemoryStore`] is the one that comes with the
+//! crate). An [`EventHub`] reads it once for the whole process, and an [`EventStream`] answers each
+//! request with the events that its sender may see. What a stream does:
+//!
+//! 1. A request is a GET; HEAD and OPTIONS are answered, other methods get 405. `?type=a,b`,
+//!    `?topic=` and `?user=` limit the stream to what they name, exactly; garbage in them is a 400.
+//! 2. [`Authorize`] decides what the sender may see: public events, somebody's private ones, for how
+//!    long. Without it streams show public events only. Asking for more than that is a 403.
+//!    `?user=` leaves public events out.
+//! 3. `Last-Event-ID`, or `?last_event_id=` for a first connection, resumes after what the client
+//!    has seen; `?recent=N` starts with the newest `N` events it may see, oldest first, at most
+//!    1,000; otherwise a stream starts with what happens from now on. After the past comes
+//!    `event: caught-up`.
+//! 4. What the client wants to resume from may be gone: trimmed, from a log that was lost, or not an
+//!    id at all. It is told by `event: reset`, whose data is `{"reason": .., "head": ..}` and whose
+//!    id is where the stream goes on: load the state anew. Where this is known at once, the response
+//!    has a header `event-stream-reset` too.
+//! 5. Every 15 s the client hears where it stands, in a block that fires no event: a client of rare
+//!    events does not fall off the log while it is connected.
+//! 6. A client that reads slowly is served from the store once it falls behind the hub's copy of the
+//!    newest events: nothing is queued for it, and nothing is dropped.
+//! 7. Streams end after 15 minutes, when their grant expires, when [`EventHub::revoke`] names their
+//!    user, and when the process [drains](EventHub::drain). Clients reconnect by themselves, and
+//!    resume.
+//! 8. A browser's `EventSource` gives up for good on any status but 200. So when there are too many
+//!    streams it gets one that says when to come back and ends; others get a 503. 204 is for those
+//!    who should never come back ([`Denied::for_good`]).
+//!
+//! [`respond`] is for a stream of events that is nobody's log.
+//!
+//! # Deployment
+//!
+//! - Poll the [`Tailer`]: without it no stream opens.
+//! - Responses carry `Cache-Control: no-cache, no-transform` and `X-Accel-Buffering: no`. A proxy
+//!   that buffers all the same, or a compression layer that does not leave out
+//!   `text/event-stream`, keeps events back.
+//! - Browsers open six connections to a host over HTTP/1.1, all tabs together: serve HTTP/2.
+//! - A client that stops reading costs what the server and the kernel buffer for its socket, about
+//!   4 MB, before the stream notices. hyper's `max_buf_size`, and on Linux `TCP_NOTSENT_LOWAT` and
+//!   `TCP_USER_TIMEOUT`, bound it; the maximum age does so by itself.
+//! - Across origins use tower-http's `CorsLayer`; allow `last-event-id` and expose
+//!   `event-stream-reset`.
+//! - An `EventSource` cannot send headers: authorise it by cookie.
+//!
+//! # Example
+//!
+//! ```
+//! use bartizan::event_stream::{EventHub, EventStream, Grant, MemoryStore, NewEvent};
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tower::ServiceExt;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let store = MemoryStore::new();
+//! let (hub, tailer) = EventHub::builder(store.clone()).build();
+//! tokio::spawn(tailer);
+//! tokio::task::yield_now().await;
+//!
+//! // A real host looks at a session here.
+//! let events = EventStream::new(hub).authorize(|_: &http::request::Parts| Ok(Grant::user("u1")));
+//! store.append(NewEvent::text("order.created", "for somebody else")?.for_user("u2"))?;
+//! let id = store.append(NewEvent::text("order.created", "yours")?.for_user("u1"))?;
+//!
+//! let request = Request::get("/events?recent=10").body(())?;
+//! let mut body = events.oneshot(request).await?.into_body();
+//! let mut text = String::new();
+//! while !text.contains("caught-up") {
+//!     let frame = body.frame().await.ok_or("ended")??;
+//!     text.push_str(std::str::from_utf8(frame.data_ref().ok_or("no data")?)?);
+//! }
+//! assert!(text.contains(&format!("id: {id}\nevent: order.created\ndata: yours\n\n")));
+//! assert!(!text.contains("somebody else"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The wire format is [WHATWG HTML, 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+pub use self::authorize::{Authorize, Denied, Grant, Verdict};
+pub use self::body::EventBody;
+pub use self::encode::Encoded;
+pub use self::event::{Event, EventError, EventErrorKind, NewEvent};
+pub use self::future::ResponseFuture;
+pub use self::hub::{EventHub, EventHubBuilder, HubStats, Tailer};
+pub use self::id::{Epoch, EventId, InvalidEventId, Position};
+pub use self::respond::{StreamBody, respond};
+pub use self::selector::Selector;
+pub use self::service::EventStream;
+pub use self::store::{Bounds, EventStore, MemoryStore, Page, Read};
+
+mod authorize;
+mod body;
+mod encode;
+mod event;
+mod future;
+mod head;
+mod hub;
+mod id;
+mod request;
+mod respond;
+mod selector;
+mod service;
+mod store;

@@ -1,0 +1,300 @@
+//! The body of a stream: carries out what the hub decides for one connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::vec;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::time::{sleep, timeout};
+
+use super::authorize::{DynAuthorize, Filter, Grant, Verdict};
+use super::encode::{self, Encoded};
+use super::hub::{Closing, Connection, FrameOf, Shared, Step, deliverable};
+use super::id::EventId;
+use super::selector::Selector;
+use super::store::{Page, Read};
+use crate::rand;
+use crate::trace::emit;
+
+/// The body of an event stream over a hub. It ends when the hub ends it; its error never happens.
+///
+/// It holds no task, no timer and no queue: a place in the hub, and one boxed future while it reads
+/// the store. Not polled, it costs the hub a few hundred bytes however much is published.
+#[derive(Debug)]
+pub struct EventBody {
+    state: Phase,
+    connection: Connection,
+    work: Option<Work>,
+    /// Frames of a page that were not sent yet.
+    frames: vec::IntoIter<Bytes>,
+    /// What to recheck, when somebody authorised the stream.
+    watch: Option<Box<Watch>>,
+    /// Reads in a row that failed or brought nothing.
+    fruitless: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Nothing was sent.
+    Opening,
+    Open,
+    Ended,
+}
+
+/// What the hub asked for, under way.
+struct Work(Pin<Box<dyn Future<Output = Done> + Send>>);
+
+enum Done {
+    Page(Page, Option<EventId>, Selector),
+    Gone(super::store::Bounds),
+    Failed,
+    Verdict(Box<Watch>, Option<Verdict>),
+}
+
+/// What a recheck needs: who decides, what was granted, what was asked for.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) authorize: Arc<dyn DynAuthorize>,
+    pub(super) grant: Grant,
+    pub(super) filter: Filter,
+}
+
+impl EventBody {
+    pub(super) fn new(connection: Connection, watch: Option<Box<Watch>>) -> Self {
+        Self {
+            state: Phase::Opening,
+            connection,
+            work: None,
+            frames: Vec::new().into_iter(),
+            watch,
+            fruitless: 0,
+        }
+    }
+
+    /// The next frame, or `None` when the stream has ended.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self.state {
+            Phase::Open => {}
+            Phase::Ended => return Poll::Ready(None),
+            Phase::Opening => {
+                self.state = Phase::Open;
+                return Poll::Ready(Some(encode::opening(self.connection.hub.retry())));
+            }
+        }
+        loop {
+            // A stream that was revoked does not send what it still holds.
+            let holds = self.frames.len() > 0;
+            if holds && !self.connection.with(|shard, slot| shard.is_ending(slot)) {
+                return Poll::Ready(self.frames.next());
+            }
+            let step = match &mut self.work {
+                None => self
+                    .connection
+                    .with(|shard, slot| shard.poll(slot, cx.waker())),
+                Some(work) => match work.0.as_mut().poll(cx) {
+                    Poll::Ready(done) => {
+                        self.work = None;
+                        if let Some(frame) = self.take_in(done) {
+                            return Poll::Ready(Some(frame));
+                        }
+                        continue;
+                    }
+                    Poll::Pending => self
+                        .connection
+                        .with(|shard, slot| shard.poll_reading(slot, cx.waker())),
+                },
+            };
+            match step {
+                Step::Send(frame) => return Poll::Ready(Some(frame)),
+                Step::Park => return Poll::Pending,
+                Step::Read { after, selector } => self.work = Some(self.read(after, selector)),
+                Step::Recent { limit, selector } => self.work = Some(self.recent(limit, selector)),
+                Step::Recheck => self.work = self.recheck(),
+                Step::Close(why, cursor) => {
+                    self.state = Phase::Ended;
+                    return Poll::Ready(Some(self.farewell(why, cursor)));
+                }
+            }
+        }
+    }
+
+    /// Hands what came to the hub. Answers what to send at once.
+    fn take_in(&mut self, done: Done) -> Option<Bytes> {
+        match done {
+            Done::Page(page, after, selector) => {
+                let fruitless = after == Some(page.next()) && page.events().is_empty();
+                self.fruitless = if fruitless { self.fruitless + 1 } else { 0 };
+                let events = deliverable(&page, after, &selector).map(Encoded::from);
+                self.frames = frames(events.map(Encoded::into_bytes)).into_iter();
+                self.connection
+                    .with(|shard, slot| shard.arrived(slot, &page));
+                None
+            }
+            Done::Gone(bounds) => {
+                self.fruitless = 0;
+                Some(
+                    self.connection
+                        .with(|shard, slot| shard.gone(slot, &bounds)),
+                )
+            }
+            Done::Failed => {
+                self.fruitless += 1;
+                None
+            }
+            Done::Verdict(watch, verdict) => {
+                self.judge(watch, verdict);
+                None
+            }
+        }
+    }
+
+    fn read(&self, after: EventId, selector: Selector) -> Work {
+        let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
+        Work(Box::pin(async move {
+            let _permit = turn(&hub, pause).await;
+            match hub.store.read_after(after, &selector, PAGE).await {
+                Ok(Read::Page(page)) if page.next().epoch() == after.epoch() => {
+                    Done::Page(page, Some(after), selector)
+                }
+                // A page of another log is what the contract calls gone.
+                Ok(Read::Page(_)) => match hub.store.bounds().await {
+                    Ok(bounds) => Done::Gone(bounds),
+                    Err(error) => failed(&*error),
+                },
+                Ok(Read::Gone(bounds)) => Done::Gone(bounds),
+                Err(error) => failed(&*error),
+            }
+        }))
+    }
+
+    fn recent(&self, limit: usize, selector: Selector) -> Work {
+        let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
+        Work(Box::pin(async move {
+            let _permit = turn(&hub, pause).await;
+            match hub.store.find_recent(&selector, limit).await {
+                Ok(page) => Done::Page(page, None, selector),
+                Err(error) => failed(&*error),
+            }
+        }))
+    }
+
+    fn recheck(&mut self) -> Option<Work> {
+        let watch = self.watch.take()?;
+        Some(Work(Box::pin(async move {
+            let verdict = timeout(RECHECK, watch.authorize.recheck(&watch.grant)).await;
+            Done::Verdict(watch, verdict.ok())
+        })))
+    }
+
+    /// Carries out what the host said of the stream. No answer in time is taken as a no.
+    fn judge(&mut self, mut watch: Box<Watch>, verdict: Option<Verdict>) {
+        let replaced = match verdict {
+            Some(Verdict::Keep) => {
+                self.watch = Some(watch);
+                return;
+            }
+            Some(Verdict::Replace(grant)) => grant.select(&watch.filter).map(|to| (grant, to)),
+            Some(Verdict::End) | None => None,
+        };
+        match replaced {
+            Some((grant, selector)) => {
+                let expires = self.connection.hub.expires(grant.lifetime());
+                let who = grant.who().cloned();
+                self.connection
+                    .with(|shard, slot| shard.reselect(slot, selector, who, expires));
+                watch.grant = grant;
+                self.watch = Some(watch);
+            }
+            None => self.connection.with(|shard, slot| shard.revoke(slot)),
+        }
+    }
+
+    fn farewell(&self, why: Closing, cursor: Option<EventId>) -> Bytes {
+        let hub = &self.connection.hub;
+        let retry = match why {
+            Closing::Drain | Closing::Stale => {
+                rand::between(Duration::from_millis(500), hub.settings.drain_over)
+            }
+            Closing::Age | Closing::Revoked => hub.retry(),
+        };
+        // Frames that were not sent are behind the cursor: the client stands before them.
+        let cursor = cursor.filter(|_| self.frames.len() == 0);
+        encode::farewell(cursor, retry)
+    }
+
+    /// How long to wait before the store is asked again, after asking in vain.
+    fn pause(&self) -> Duration {
+        match self.fruitless {
+            0 => Duration::ZERO,
+            times => rand::jitter(FIRST_PAUSE * (1 << times.min(6)), 20),
+        }
+    }
+}
+
+impl Body for EventBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = ready!(self.poll_next(cx));
+        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state == Phase::Ended
+    }
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+/// Events as frames of a size that hyper queues without growing.
+pub(super) fn frames(events: impl Iterator<Item = Bytes>) -> Vec<Bytes> {
+    let mut frames = Vec::new();
+    let mut frame = FrameOf::Nothing;
+    for event in events {
+        if !frame.add(&event) {
+            frames.extend(std::mem::replace(&mut frame, FrameOf::One(event)).finish());
+        }
+    }
+    frames.extend(frame.finish());
+    frames
+}
+
+/// Waits for `pause`, then for a turn at the store.
+async fn turn(hub: &Shared, pause: Duration) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
+    // The semaphore is never closed.
+    hub.reads.acquire().await.ok()
+}
+
+fn failed(error: &(dyn std::error::Error + Send + Sync)) -> Done {
+    emit!(
+        debug,
+        { error = error },
+        "a stream could not read the event log"
+    );
+    Done::Failed
+}
+
+/// Events of one read: what one slow reader may hold.
+const PAGE: usize = 128;
+
+/// The first pause after the store was asked in vain; it doubles up to 64 times this.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a recheck may take.
+const RECHECK: Duration = Duration::from_secs(10);

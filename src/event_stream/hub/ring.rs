@@ -1,0 +1,178 @@
+//! The newest part of the log in memory, each event encoded once. Pure.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::event_stream::event::Address;
+use crate::event_stream::id::{Epoch, EventId, Position};
+
+/// Everything in `(floor, head]` of one epoch. Bounded by count and by bytes.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    epoch: Epoch,
+    /// The position of the last event that was evicted, or where the tail began. Not "the oldest
+    /// minus one": positions have holes.
+    floor: Position,
+    head: Position,
+    entries: VecDeque<Entry>,
+    /// The sequence number of the first entry: dense, of this process alone.
+    first: u64,
+    bytes: usize,
+    bounds: RingBounds,
+}
+
+/// What a ring may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingBounds {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+/// One event, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) position: Position,
+    pub(crate) bytes: Bytes,
+    pub(crate) address: Address,
+}
+
+impl Ring {
+    /// An empty ring that begins at `at`.
+    pub(crate) fn new(at: EventId, bounds: RingBounds) -> Self {
+        Self {
+            epoch: at.epoch(),
+            floor: at.position(),
+            head: at.position(),
+            entries: VecDeque::new(),
+            first: 0,
+            bytes: 0,
+            bounds,
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(crate) fn floor(&self) -> Position {
+        self.floor
+    }
+
+    pub(crate) fn head(&self) -> EventId {
+        EventId::new(self.epoch, self.head)
+    }
+
+    /// Adds an event after the head, evicts what passes the bounds, and answers its number.
+    /// `None` for an event at or below the head, which a store has no business to send.
+    pub(super) fn push(&mut self, entry: Entry) -> Option<u64> {
+        if entry.position <= self.head {
+            return None;
+        }
+        self.head = entry.position;
+        self.bytes += entry.bytes.len();
+        self.entries.push_back(entry);
+        let number = self.first + self.entries.len() as u64 - 1;
+        while self.entries.len() > self.bounds.events || self.bytes > self.bounds.bytes {
+            let Some(evicted) = self.entries.pop_front() else {
+                break;
+            };
+            self.first += 1;
+            self.bytes -= evicted.bytes.len();
+            self.floor = evicted.position;
+        }
+        Some(number)
+    }
+
+    /// Says that there is nothing more up to `head`.
+    pub(super) fn advance(&mut self, head: Position) {
+        self.head = self.head.max(head);
+    }
+
+    /// The entries after `cursor`, with their numbers.
+    pub(super) fn after(&self, cursor: Position) -> impl Iterator<Item = (u64, &Entry)> {
+        let from = self
+            .entries
+            .partition_point(|entry| entry.position <= cursor);
+        (self.first + from as u64..).zip(self.entries.range(from..))
+    }
+
+    /// The number that the entry after `cursor` has or will have, and that the next push will have.
+    pub(super) fn span(&self, cursor: Position) -> (u64, u64) {
+        let from = self
+            .entries
+            .partition_point(|entry| entry.position <= cursor);
+        (
+            self.first + from as u64,
+            self.first + self.entries.len() as u64,
+        )
+    }
+
+    /// The entry whose number ends in these 32 bits, while it is held.
+    pub(super) fn entry(&self, number: u32) -> Option<&Entry> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "numbers are compared modulo 2^32"
+        )]
+        let distance = number.wrapping_sub(self.first as u32);
+        self.entries.get(distance as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_stream::event::NewEvent;
+
+    fn ring(events: usize, bytes: usize) -> Ring {
+        let at = EventId::new(Epoch::new(1), Position::from(10));
+        Ring::new(at, RingBounds { events, bytes })
+    }
+
+    fn entry(position: u64, length: usize) -> Entry {
+        Entry {
+            position: Position::from(position),
+            bytes: vec![b'x'; length].into(),
+            address: NewEvent::text("x", "").unwrap().address(),
+        }
+    }
+
+    #[test]
+    fn the_floor_is_the_last_position_evicted_holes_and_all() {
+        let mut ring = ring(2, 100);
+        assert_eq!(ring.floor(), Position::from(10));
+        for position in [20, 30, 40] {
+            ring.push(entry(position, 1));
+        }
+        assert_eq!(ring.floor(), Position::from(20));
+        assert_eq!(ring.after(Position::from(20)).count(), 2);
+        assert_eq!(ring.after(Position::from(35)).next().unwrap().0, 2);
+        assert_eq!(ring.span(Position::from(40)), (3, 3));
+        assert!(ring.entry(0).is_none());
+        assert_eq!(ring.entry(1).unwrap().position, Position::from(30));
+    }
+
+    #[test]
+    fn bytes_bound_it_too_and_an_event_above_the_bound_passes_through() {
+        let mut ring = ring(99, 10);
+        ring.push(entry(11, 6));
+        ring.push(entry(12, 6));
+        assert_eq!(ring.floor(), Position::from(11));
+        ring.push(entry(13, 60));
+        assert_eq!(
+            (ring.floor(), ring.head().position()),
+            (Position::from(13), Position::from(13))
+        );
+        assert_eq!(ring.bytes, 0);
+    }
+
+    #[test]
+    fn an_event_from_the_past_is_not_taken_twice() {
+        let mut ring = ring(9, 99);
+        assert!(ring.push(entry(11, 1)).is_some());
+        assert!(ring.push(entry(11, 1)).is_none());
+        assert!(ring.push(entry(9, 1)).is_none());
+        ring.advance(Position::from(5));
+        assert_eq!(ring.head().position(), Position::from(11));
+    }
+}

@@ -1,0 +1,383 @@
+//! Connections and their copy of the ring, under one lock. Pure: time is a tick, the store is
+//! somebody else's.
+//!
+//! Everything that decides between waiting and reading happens in one call here, so in one critical
+//! section. Wakers are collected, and woken after the lock is released.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use super::frame::{Memo, take};
+use super::index::Index;
+use super::replay::{HandOver, Proved};
+use super::ring::{Entry, Ring};
+use super::slot::{Closing, Opening, Slot, State};
+use super::wheel::Wheel;
+use crate::event_stream::encode;
+use crate::event_stream::id::{Epoch, EventId, Position};
+use crate::event_stream::request::Start;
+use crate::event_stream::selector::Selector;
+use crate::event_stream::store::{Bounds, Page};
+
+#[derive(Debug)]
+pub(crate) struct Shard<H = Proved> {
+    slots: Slab<Slot>,
+    index: Index,
+    wheel: Wheel,
+    /// `None` until the tailer has read the log for the first time.
+    ring: Option<Ring>,
+    /// Counts rings, so that a reader can tell one from the next.
+    ring_generation: u32,
+    slot_generation: u32,
+    memo: Option<Memo>,
+    keep_alive: u32,
+    pub(super) counts: Counts,
+    rule: PhantomData<H>,
+}
+
+/// What happened, since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) wakes: u64,
+    pub(super) demotions: u64,
+    pub(super) hand_overs: u64,
+    pub(super) resets: u64,
+}
+
+/// What a connection does next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Write this.
+    Send(Bytes),
+    /// Wait: the waker is kept.
+    Park,
+    /// Read the store, then say what came: `arrived` or `gone`.
+    Read { after: EventId, selector: Selector },
+    /// Read the newest events, then say what came: `arrived`.
+    Recent { limit: usize, selector: Selector },
+    /// Ask whether the grant still holds.
+    Recheck,
+    /// End, after telling the client where it stands.
+    Close(Closing, Option<EventId>),
+}
+
+impl<H: HandOver> Shard<H> {
+    /// A shard without connections, whose streams beat every `keep_alive` ticks.
+    pub(crate) fn new(keep_alive: u32) -> Self {
+        Self {
+            slots: Slab::new(),
+            index: Index::default(),
+            wheel: Wheel::new(),
+            ring: None,
+            ring_generation: 0,
+            slot_generation: 0,
+            memo: None,
+            keep_alive: keep_alive.max(1),
+            counts: Counts::default(),
+            rule: PhantomData,
+        }
+    }
+
+    /// Adds a connection. It is polled next.
+    pub(crate) fn open(&mut self, opening: Opening) -> u32 {
+        let cursor = match opening.start {
+            Start::After(id) => id,
+            _ => EventId::new(Epoch::new(0), Position::START),
+        };
+        self.slot_generation = self.slot_generation.wrapping_add(1);
+        let due = self
+            .wheel
+            .now()
+            .saturating_add(self.keep_alive)
+            .min(opening.ends());
+        let slot = Slot::new(opening, cursor, self.slot_generation, due);
+        let entry = self.slots.vacant_entry();
+        let id = u32::try_from(entry.key()).expect("fewer than 2^32 connections");
+        self.index.insert(id, &slot.opening.selector);
+        self.wheel.file(id, slot.generation, due);
+        entry.insert(slot);
+        id
+    }
+
+    /// Removes a connection. What is returned is dropped after the lock is released, since a waker
+    /// may do anything when it is.
+    pub(super) fn close(&mut self, id: u32) -> Option<Slot> {
+        let slot = self.slots.try_remove(id as usize)?;
+        self.index.remove(id, &slot.opening.selector);
+        Some(slot)
+    }
+
+    /// Says what the connection does next, or keeps its waker.
+    pub(crate) fn poll(&mut self, id: u32, waker: &Waker) -> Step {
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return Step::Close(Closing::Stale, None);
+        };
+        if let Some(closing) = slot.closing {
+            return Step::Close(closing, slot.settled());
+        }
+        if std::mem::take(&mut slot.recheck) {
+            return Step::Recheck;
+        }
+        let Some(ring) = &self.ring else {
+            return rest(slot, waker);
+        };
+        if slot.state == State::Parked {
+            slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
+        }
+        match slot.start {
+            None => {}
+            Some(Start::After(_)) => slot.start = None,
+            Some(Start::Recent(limit)) => {
+                let limit = limit.into();
+                let selector = slot.opening.selector.clone();
+                return Step::Recent { limit, selector };
+            }
+            Some(Start::Head) => {
+                // Told at once: a client that breaks off before the first event resumes from here.
+                slot.start = None;
+                slot.cursor = ring.head();
+                return Step::Send(encode::cursor(slot.cursor));
+            }
+            Some(Start::Unreadable) => {
+                slot.start = None;
+                slot.cursor = ring.head();
+                self.counts.resets += 1;
+                return Step::Send(encode::reset("unreadable", slot.cursor));
+            }
+        }
+        if std::mem::take(&mut slot.beat) {
+            return Step::Send(encode::cursor(slot.cursor));
+        }
+        let same_epoch = slot.cursor.epoch() == ring.epoch();
+        let beyond = slot.unverified && slot.cursor.position() > ring.head().position();
+        if !H::is_live(slot.cursor, ring) || (same_epoch && beyond) {
+            if !same_epoch && slot.ahead_in == Some(self.ring_generation) {
+                // The store has moved to another epoch and this ring has not, yet.
+                slot.keep(waker);
+                return Step::Park;
+            }
+            if H::clears_listed() {
+                slot.unlist();
+            }
+            self.counts.demotions += u64::from(!slot.announce && !slot.replaying);
+            slot.replaying = true;
+            slot.asked_in = self.ring_generation;
+            let selector = slot.opening.selector.clone();
+            let after = slot.cursor;
+            return Step::Read { after, selector };
+        }
+        self.counts.hand_overs += u64::from(std::mem::take(&mut slot.replaying));
+        slot.unverified = false;
+        let class = self.index.class_of(id);
+        if let Some(frame) = take(slot, ring, class, &mut self.memo) {
+            return Step::Send(frame);
+        }
+        if std::mem::take(&mut slot.announce) {
+            return Step::Send(encode::caught_up(slot.cursor));
+        }
+        slot.state = State::Parked;
+        slot.keep(waker);
+        Step::Park
+    }
+
+    /// Says what a connection does while its read of the store is under way.
+    pub(crate) fn poll_reading(&mut self, id: u32, waker: &Waker) -> Step {
+        match self.slots.get_mut(id as usize) {
+            Some(slot) => match slot.closing {
+                Some(closing) => Step::Close(closing, slot.settled()),
+                None => rest(slot, waker),
+            },
+            None => Step::Close(Closing::Stale, None),
+        }
+    }
+
+    /// Takes in the page that a connection read.
+    pub(crate) fn arrived(&mut self, id: u32, page: &Page) {
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return;
+        };
+        slot.unverified = false;
+        if slot.start.take().is_some() {
+            slot.replaying = true;
+            slot.cursor = page.next();
+            return;
+        }
+        let before = slot.cursor;
+        slot.cursor = H::after_page(before, page);
+        if slot.cursor == before {
+            slot.ahead_in = Some(slot.asked_in);
+        }
+    }
+
+    /// Takes in that what a connection wants to read is gone, and answers how to tell its client.
+    pub(crate) fn gone(&mut self, id: u32, bounds: &Bounds) -> Bytes {
+        self.counts.resets += 1;
+        let reason = match self.slots.get_mut(id as usize) {
+            None => "gone",
+            Some(slot) => {
+                let before = std::mem::replace(&mut slot.cursor, bounds.head());
+                slot.unverified = false;
+                match before {
+                    _ if before.epoch() != bounds.epoch() => "epoch",
+                    _ if before.position() < bounds.floor().position() => "trimmed",
+                    _ => "unknown",
+                }
+            }
+        };
+        encode::reset(reason, bounds.head())
+    }
+
+    /// Puts a connection under another selector, from the next event on.
+    pub(crate) fn reselect(
+        &mut self,
+        id: u32,
+        selector: Selector,
+        who: Option<Arc<str>>,
+        expires: u32,
+    ) {
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return;
+        };
+        if let (State::Parked, Some(ring)) = (slot.state, &self.ring) {
+            slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
+        }
+        // What is listed was matched by the former selector.
+        slot.unlist();
+        self.index.remove(id, &slot.opening.selector);
+        self.index.insert(id, &selector);
+        slot.opening.selector = selector;
+        slot.opening.who = who;
+        slot.opening.expires = expires;
+        if slot.opening.ends() < slot.due {
+            slot.due = slot.opening.ends();
+            self.wheel.file(id, slot.generation, slot.due);
+        }
+    }
+
+    /// Ends one connection: what it was granted no longer holds.
+    pub(crate) fn revoke(&mut self, id: u32) {
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.closing.get_or_insert(Closing::Revoked);
+        }
+    }
+
+    /// Takes in what the tailer read: `entries` are all there is up to `head`.
+    pub(crate) fn ingest(
+        &mut self,
+        entries: impl IntoIterator<Item = Entry>,
+        head: Position,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let Some(ring) = &mut self.ring else {
+            return;
+        };
+        let woken = wakers.len();
+        for entry in entries {
+            let address = entry.address.clone();
+            let head_before = ring.head();
+            let Some(number) = ring.push(entry) else {
+                continue;
+            };
+            let event = ring.head();
+            let slots = &mut self.slots;
+            self.index.recipients(&address, |id| {
+                if let Some(slot) = slots.get_mut(id as usize) {
+                    #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as in Ring")]
+                    wakers.extend(slot.notify::<H>(event, head_before, number as u32));
+                }
+            });
+        }
+        ring.advance(head);
+        self.counts.wakes += (wakers.len() - woken) as u64;
+    }
+
+    /// Starts on another ring: at first, after a gap, after a change of epoch. Everyone is woken,
+    /// also readers who are in the new epoch already and wait for the ring to follow.
+    pub(crate) fn replace(&mut self, ring: Ring, wakers: &mut Vec<Waker>) {
+        let old = self.ring.replace(ring);
+        self.ring_generation = self.ring_generation.wrapping_add(1);
+        self.memo = None;
+        for (_, slot) in &mut self.slots {
+            if slot.state == State::Parked {
+                if !H::wakes_on_replacement() {
+                    continue;
+                }
+                // It had seen everything that the former ring held.
+                if let Some(old) = &old {
+                    slot.cursor = H::seen_while_parked(slot.cursor, old.head());
+                }
+            }
+            slot.unlist();
+            wakers.extend(slot.waker.take());
+        }
+    }
+
+    /// Moves to the tick `to`: keep-alives, rechecks, ends.
+    pub(crate) fn tick(&mut self, to: u32, wakers: &mut Vec<Waker>) {
+        let Self {
+            slots,
+            wheel,
+            keep_alive,
+            ..
+        } = self;
+        wheel.advance(to, |id, generation| {
+            let slot = slots.get_mut(id as usize)?;
+            // A slot that is due later has been filed for then.
+            if slot.generation != generation || slot.due > to || slot.closing.is_some() {
+                return None;
+            }
+            wakers.extend(slot.waker.take());
+            if to >= slot.opening.ends() {
+                slot.closing = Some(Closing::Age);
+                return None;
+            }
+            slot.beat = true;
+            slot.recheck = slot.opening.rechecks;
+            slot.due = to.saturating_add(*keep_alive).min(slot.opening.ends());
+            Some(slot.due)
+        });
+    }
+
+    /// Ends the streams of `who`, or all of them.
+    pub(super) fn end(
+        &mut self,
+        why: Closing,
+        who: Option<&str>,
+        wakers: &mut Vec<Waker>,
+    ) -> usize {
+        let mut ended = 0;
+        for (_, slot) in &mut self.slots {
+            let meant = who.is_none_or(|who| slot.opening.who.as_deref() == Some(who));
+            if meant && slot.closing.is_none() {
+                slot.closing = Some(why);
+                wakers.extend(slot.waker.take());
+                ended += 1;
+            }
+        }
+        ended
+    }
+
+    /// Whether the hub has ended a connection, for one that still holds a page to send.
+    pub(crate) fn is_ending(&self, id: u32) -> bool {
+        self.slots
+            .get(id as usize)
+            .is_none_or(|slot| slot.closing.is_some())
+    }
+
+    pub(crate) fn head(&self) -> Option<EventId> {
+        self.ring.as_ref().map(Ring::head)
+    }
+}
+
+/// Waits, keeping what the reader's place is: the next wake may come from anywhere.
+fn rest(slot: &mut Slot, waker: &Waker) -> Step {
+    if std::mem::take(&mut slot.beat) {
+        return Step::Send(slot.settled().map_or_else(encode::comment, encode::cursor));
+    }
+    slot.keep(waker);
+    Step::Park
+}

@@ -1,0 +1,177 @@
+//! One connection, as the hub keeps it: a cursor, a waker and a short list. Pure.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::replay::HandOver;
+use crate::event_stream::id::EventId;
+use crate::event_stream::request::Start;
+use crate::event_stream::selector::Selector;
+
+/// What a connection is when it opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) selector: Selector,
+    pub(crate) start: Start,
+    /// Whom `revoke` names.
+    pub(crate) who: Option<Arc<str>>,
+    /// Whether the grant is asked about again on every keep-alive tick.
+    pub(crate) rechecks: bool,
+    /// The tick at which it is old enough.
+    pub(crate) ages: u32,
+    /// The tick at which its grant expires.
+    pub(crate) expires: u32,
+}
+
+impl Opening {
+    /// The tick at which it ends.
+    pub(super) fn ends(&self) -> u32 {
+        self.ages.min(self.expires)
+    }
+}
+
+/// Why the hub ends a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Closing {
+    /// The process is going away.
+    Drain,
+    /// It is old enough, or its grant has expired.
+    Age,
+    /// Its user may no longer see anything.
+    Revoked,
+    /// Nothing feeds the hub.
+    Stale,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) waker: Option<Waker>,
+    /// Where the reader stands. Means nothing before the start was settled.
+    pub(super) cursor: EventId,
+    pub(super) state: State,
+    listed: [u32; LISTED],
+    listed_len: u8,
+    pub(super) opening: Opening,
+    /// The start, until it is settled.
+    pub(super) start: Option<Start>,
+    /// The ring's generation when the store was last asked, and the one in which the store had
+    /// nothing more for a reader of another epoch than the ring's.
+    pub(super) asked_in: u32,
+    pub(super) ahead_in: Option<u32>,
+    pub(super) generation: u32,
+    pub(super) due: u32,
+    pub(super) closing: Option<Closing>,
+    /// A keep-alive is due.
+    pub(super) beat: bool,
+    pub(super) recheck: bool,
+    /// `caught-up` is owed.
+    pub(super) announce: bool,
+    /// The cursor came from the client, and nobody has said yet that the log reaches that far.
+    pub(super) unverified: bool,
+    /// It reads the store.
+    pub(super) replaying: bool,
+}
+
+/// What the hub knows of a reader's place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    /// It has seen everything up to `max(cursor, head)`, and its waker is kept.
+    Parked,
+    /// All that it has not seen is in the list.
+    Listed,
+    /// It scans from its cursor.
+    Walk,
+}
+
+impl Slot {
+    pub(super) fn new(opening: Opening, cursor: EventId, generation: u32, due: u32) -> Self {
+        Self {
+            waker: None,
+            cursor,
+            state: State::Walk,
+            listed: [0; LISTED],
+            listed_len: 0,
+            start: Some(opening.start),
+            asked_in: 0,
+            ahead_in: None,
+            generation,
+            due,
+            closing: None,
+            beat: false,
+            recheck: false,
+            announce: opening.start != Start::Head,
+            unverified: matches!(opening.start, Start::After(_)),
+            replaying: false,
+            opening,
+        }
+    }
+
+    /// Where the reader stands, once that is settled.
+    pub(super) fn settled(&self) -> Option<EventId> {
+        match self.start {
+            None | Some(Start::After(_)) => Some(self.cursor),
+            Some(_) => None,
+        }
+    }
+
+    /// Takes in that the ring got an event which this reader may see. Answers whom to wake.
+    pub(super) fn notify<H: HandOver>(
+        &mut self,
+        event: EventId,
+        head_before: EventId,
+        number: u32,
+    ) -> Option<Waker> {
+        if self.state == State::Parked {
+            self.cursor = H::seen_while_parked(self.cursor, head_before);
+        }
+        if self.state == State::Walk || !H::is_new(event, self.cursor) {
+            return None;
+        }
+        match (self.state, self.listed_len as usize) {
+            (State::Listed, LISTED) => self.unlist(),
+            (State::Listed, len) => {
+                self.listed[len] = number;
+                self.listed_len += 1;
+            }
+            _ => {
+                self.listed[0] = number;
+                self.listed_len = 1;
+                self.state = State::Listed;
+            }
+        }
+        self.waker.take()
+    }
+
+    /// Numbers of the events that wait for it.
+    pub(super) fn listed(&self) -> &[u32] {
+        &self.listed[..self.listed_len as usize]
+    }
+
+    /// Forgets the first `taken` listed events. It scans from its cursor when none is left.
+    pub(super) fn took(&mut self, taken: usize) {
+        self.listed.rotate_left(taken);
+        self.listed_len = self
+            .listed_len
+            .saturating_sub(u8::try_from(taken).unwrap_or(u8::MAX));
+        if self.listed_len == 0 {
+            self.state = State::Walk;
+        }
+    }
+
+    /// Forgets the list: what was on it comes after the cursor, and is found by scanning.
+    pub(super) fn unlist(&mut self) {
+        self.listed_len = 0;
+        self.state = State::Walk;
+    }
+
+    /// Keeps the waker of the task that polls it.
+    pub(super) fn keep(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+}
+
+/// Events that are listed before a reader scans instead.
+const LISTED: usize = 6;

@@ -1,0 +1,257 @@
+//! The one reader of the store that feeds all streams, and the one timer that drives them.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join;
+use futures::stream::BoxStream;
+use tokio::time::{sleep, timeout};
+
+use super::replay::scanned;
+use super::ring::{Entry, Ring};
+use super::{Closing, ENDED, RUNNING, Shared, TICK};
+use crate::event_stream::encode::Encoded;
+use crate::event_stream::event::Event;
+use crate::event_stream::id::EventId;
+use crate::event_stream::selector::Selector;
+use crate::event_stream::store::{BoxError, Page, Read};
+use crate::rand;
+use crate::trace::emit;
+
+/// Feeds a hub: poll it for as long as the process serves, as with `tokio::spawn(tailer)`.
+///
+/// It asks the store for news, when a hint says so and otherwise every 50 ms to 1 s, and drives the
+/// keep-alives. A store that fails is asked again; it may be down when the tailer starts. It never
+/// ends by itself. It needs tokio's timers.
+///
+/// # Cancel safety
+///
+/// When it is dropped, streams are told to come back later and end.
+#[must_use = "a hub without its tailer delivers nothing"]
+pub struct Tailer {
+    running: Pin<Box<dyn Future<Output = ()> + Send>>,
+    shared: Arc<Shared>,
+}
+
+impl Tailer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let hub = Arc::clone(&shared);
+        let running = async move {
+            hub.stage.store(RUNNING, Ordering::Release);
+            join(tail(&hub), beat(&hub)).await;
+        };
+        Self {
+            running: Box::pin(running),
+            shared,
+        }
+    }
+}
+
+impl Future for Tailer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.running.as_mut().poll(cx)
+    }
+}
+
+impl Drop for Tailer {
+    fn drop(&mut self) {
+        let before = self.shared.stage.swap(ENDED, Ordering::AcqRel);
+        self.shared.end(Closing::Stale, None);
+        if before == RUNNING {
+            emit!(
+                warn,
+                {},
+                "the event hub's tailer has ended: streams are turned away"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Tailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tailer").finish_non_exhaustive()
+    }
+}
+
+/// Follows the log. The pauses grow while there is nothing new, and while the store fails.
+async fn tail(hub: &Shared) {
+    let everything = Selector::everything();
+    let mut hints = Some(hub.store.hints());
+    let mut outage = Outage::default();
+    let mut head = prime(hub, &mut outage).await;
+    let mut pause = hub.settings.poll_busy;
+    let mut hinted = false;
+    loop {
+        let before = head;
+        match hub.store.read_after(head, &everything, PAGE).await {
+            Ok(Read::Page(page)) => {
+                outage.over();
+                head = ingest(hub, head, page);
+            }
+            Ok(Read::Gone(_)) => {
+                emit!(
+                    warn,
+                    {},
+                    "the event log was trimmed or replaced under its reader"
+                );
+                head = prime(hub, &mut outage).await;
+            }
+            Err(error) => outage.pause(hub, &*error).await,
+        }
+        if head != before {
+            // A page is short: there may be more at once.
+            pause = hub.settings.poll_busy;
+            hinted = false;
+            continue;
+        }
+        if hinted {
+            // Hints are not trusted: a storm of them is not a storm of reads.
+            sleep(HINT_GAP).await;
+        }
+        hinted = wait(&mut hints, pause).await;
+        if !hinted {
+            pause = (pause * 2).min(hub.settings.poll_idle);
+        }
+    }
+}
+
+/// Waits for a hint, or for `pause` to pass. Answers whether it was a hint.
+async fn wait(hints: &mut Option<BoxStream<'_, ()>>, pause: Duration) -> bool {
+    let Some(stream) = hints else {
+        sleep(pause).await;
+        return false;
+    };
+    match timeout(pause, stream.next()).await {
+        Ok(Some(())) => true,
+        Err(_) => false,
+        Ok(None) => {
+            *hints = None;
+            sleep(pause).await;
+            false
+        }
+    }
+}
+
+/// Fills the ring with the newest of the log, so that the clients of a restarted process resume
+/// from it. Tries until it succeeds.
+async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
+    loop {
+        match newest(hub).await {
+            Ok(Some((start, entries, head))) => {
+                outage.over();
+                hub.each_shard(|shard, wakers| {
+                    let mut ring = Ring::new(start, hub.settings.ring);
+                    for entry in &entries {
+                        ring.push(entry.clone());
+                    }
+                    ring.advance(head.position());
+                    shard.replace(ring, wakers);
+                });
+                return head;
+            }
+            Ok(None) => {}
+            Err(error) => outage.pause(hub, &*error).await,
+        }
+    }
+}
+
+/// Where the ring begins, what it holds, and where it ends; `None` when the log was replaced
+/// between two questions.
+async fn newest(hub: &Shared) -> Result<Option<(EventId, Vec<Entry>, EventId)>, BoxError> {
+    let limit = hub.settings.ring.events.min(PRIMED);
+    let page = hub
+        .store
+        .find_recent(&Selector::everything(), limit)
+        .await?;
+    // Asked after the page: what was trimmed in between is then not claimed.
+    let bounds = hub.store.bounds().await?;
+    let head = scanned(&page);
+    if bounds.epoch() != head.epoch() {
+        return Ok(None);
+    }
+    // With fewer events than were asked for, these are all that the log retains.
+    let floor = match page.events().first() {
+        _ if page.events().len() < limit => bounds.floor().position().min(head.position()),
+        Some(first) => first.id().position(),
+        None => head.position(),
+    };
+    let start = EventId::new(head.epoch(), floor);
+    Ok(Some((start, entries(&page), head)))
+}
+
+/// Puts a page into every shard's ring, each event encoded once. Answers how far that goes.
+fn ingest(hub: &Shared, head: EventId, page: Page) -> EventId {
+    let next = scanned(&page);
+    if next.epoch() != head.epoch() {
+        // The contract has such a store answer `Gone`; the next read will.
+        return head;
+    }
+    let entries = entries(&page);
+    drop(page);
+    hub.each_shard(|shard, wakers| shard.ingest(entries.iter().cloned(), next.position(), wakers));
+    head.at_least(next.position())
+}
+
+fn entries(page: &Page) -> Vec<Entry> {
+    let encode = |event: &Event| Entry {
+        position: event.id().position(),
+        bytes: Encoded::from(event).into_bytes(),
+        address: event.content().address(),
+    };
+    page.events().iter().map(encode).collect()
+}
+
+/// Drives keep-alives, rechecks and maximum ages.
+async fn beat(hub: &Shared) {
+    loop {
+        sleep(TICK).await;
+        let now = hub.tick();
+        hub.each_shard(|shard, wakers| shard.tick(now, wakers));
+    }
+}
+
+/// A store that cannot be read: told once, asked again with growing pauses.
+#[derive(Debug, Default)]
+struct Outage {
+    failures: u32,
+}
+
+impl Outage {
+    async fn pause(&mut self, hub: &Shared, error: &(dyn Error + Send + Sync)) {
+        if self.failures == 0 {
+            emit!(warn, {}, "the event log cannot be read: trying again");
+        }
+        emit!(debug, { error = error }, "reading the event log failed");
+        let growing = hub.settings.poll_busy * (1 << self.failures.min(8));
+        self.failures += 1;
+        sleep(rand::jitter(growing.min(MOST_PAUSE), 20)).await;
+    }
+
+    fn over(&mut self) {
+        if std::mem::take(&mut self.failures) > 0 {
+            emit!(info, {}, "the event log can be read again");
+        }
+    }
+}
+
+/// Events of one read of the tail.
+const PAGE: usize = 512;
+
+/// Events that are read when a ring is primed: enough for the clients of a process that was away
+/// for some seconds.
+const PRIMED: usize = 1024;
+
+/// Between two reads of which the first was due to a hint and found nothing.
+const HINT_GAP: Duration = Duration::from_millis(5);
+
+/// The longest pause while the store fails.
+const MOST_PAUSE: Duration = Duration::from_secs(5);

@@ -1,0 +1,207 @@
+//! What a request asks of the stream: a pure reading of its query and its `Last-Event-ID`.
+
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+
+use crate::request::query;
+
+use super::authorize::Filter;
+use super::event::is_name;
+use super::id::EventId;
+use super::selector::Names;
+
+/// A request, read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Asked {
+    pub(super) filter: Filter,
+    pub(super) start: Start,
+}
+
+/// Where a stream begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Start {
+    /// With what happens from now on.
+    Head,
+    /// With the newest events that the client may see, this many at most.
+    Recent(u16),
+    /// After what the client has seen.
+    After(EventId),
+    /// The client says it has seen something, and it is not clear what.
+    Unreadable,
+}
+
+/// The parameter that makes no sense, with what would.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct BadParameter {
+    pub(super) name: &'static str,
+    pub(super) fix: &'static str,
+}
+
+impl Asked {
+    /// Reads the head of a request.
+    ///
+    /// The header wins over the query: a browser that reconnects sends both, the header with where
+    /// it stands by now. Parameters that mean nothing here are left to the host.
+    pub(super) fn read(request: &Parts) -> Result<Self, BadParameter> {
+        let filter = filter(&request.uri)?;
+        let recent = recent(&request.uri)?;
+        let start = match last_event_id(&request.headers, &request.uri) {
+            Some(Ok(id)) => Start::After(id),
+            Some(Err(())) => Start::Unreadable,
+            None if recent > 0 => Start::Recent(recent),
+            None => Start::Head,
+        };
+        Ok(Self { filter, start })
+    }
+}
+
+/// An empty id is what a browser has before the first event: as good as none.
+fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Option<Result<EventId, ()>> {
+    let parse = |text: &str| text.parse().map_err(|_| ());
+    match headers.get("last-event-id") {
+        Some(value) if !value.is_empty() => Some(value.to_str().map_err(|_| ()).and_then(parse)),
+        _ => query(uri)
+            .find(|(name, value)| name == "last_event_id" && !value.is_empty())
+            .map(|(_, value)| parse(&value)),
+    }
+}
+
+fn filter(uri: &Uri) -> Result<Filter, BadParameter> {
+    Ok(Filter {
+        types: names(uri, "type")?,
+        topics: names(uri, "topic")?,
+        users: names(uri, "user")?,
+    })
+}
+
+/// The names in a parameter that may be repeated and may hold several, separated by commas.
+fn names(uri: &Uri, parameter: &'static str) -> Result<Names, BadParameter> {
+    let bad = |fix| BadParameter {
+        name: parameter,
+        fix,
+    };
+    let mut found: Vec<String> = Vec::new();
+    for (_, value) in query(uri).filter(|(name, _)| name == parameter) {
+        for name in value.split(',') {
+            // A malformed escape decodes to U+FFFD: no name that anybody meant.
+            if !is_name(name) || name.contains('\u{fffd}') {
+                return Err(bad(
+                    "names of 1 to 128 bytes without control characters, separated by commas",
+                ));
+            }
+            if found.len() == MOST_NAMES {
+                return Err(bad("at most 64 names"));
+            }
+            found.push(name.to_owned());
+        }
+    }
+    Ok(match found.is_empty() {
+        true => Names::ANY,
+        false => Names::only(found),
+    })
+}
+
+fn recent(uri: &Uri) -> Result<u16, BadParameter> {
+    let Some((_, value)) = query(uri).find(|(name, _)| name == "recent") else {
+        return Ok(0);
+    };
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(BadParameter {
+            name: "recent",
+            fix: "a number from 0 to 1000",
+        });
+    }
+    // Digits that do not fit are simply a large number.
+    Ok(value
+        .parse()
+        .map_or(MOST_RECENT, |n: u16| n.min(MOST_RECENT)))
+}
+
+/// Events that `?recent=` gives at most; a larger number means this one.
+pub(super) const MOST_RECENT: u16 = 1000;
+
+const MOST_NAMES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Request};
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+
+    use super::*;
+
+    fn read(uri: &str, header: Option<&[u8]>) -> Result<Asked, BadParameter> {
+        let (mut parts, ()) = Request::get(uri).body(()).unwrap().into_parts();
+        if let Some(header) = header {
+            let value = HeaderValue::from_bytes(header).unwrap();
+            parts.headers.insert("last-event-id", value);
+        }
+        Asked::read(&parts)
+    }
+
+    fn start(uri: &str, header: Option<&[u8]>) -> Start {
+        read(uri, header).unwrap().start
+    }
+
+    #[test]
+    fn the_header_wins_over_the_query_and_both_over_recent() {
+        let at = |text: &str| Start::After(text.parse().unwrap());
+        assert_eq!(start("/", None), Start::Head);
+        assert_eq!(start("/", Some(b"")), Start::Head);
+        assert_eq!(start("/?recent=0", None), Start::Head);
+        assert_eq!(start("/?recent=7", None), Start::Recent(7));
+        assert_eq!(start("/?recent=99999999999", None), Start::Recent(1000));
+        assert_eq!(start("/?last_event_id=a.1&recent=7", None), at("a.1"));
+        assert_eq!(start("/?last_event_id=a.1", Some(b"a.2")), at("a.2"));
+        assert_eq!(
+            start("/?last_event_id=a.1", Some(b"\xff")),
+            Start::Unreadable
+        );
+        assert_eq!(start("/?last_event_id=1%2C2", None), Start::Unreadable);
+    }
+
+    #[test]
+    fn lists_are_sorted_and_repeated_parameters_add_up() {
+        let asked = read("/?type=b,a&type=c&x=%zz", None).unwrap();
+        assert_eq!(asked.filter.types, Names::only(["a", "b", "c"]));
+        assert_eq!(asked.filter.users, Names::ANY);
+    }
+
+    #[test]
+    fn garbage_is_named_with_what_would_work() {
+        let long = format!("/?topic={}", "x".repeat(129));
+        let many = format!("/?user={}", vec!["u"; 65].join(","));
+        for (uri, parameter) in [
+            ("/?type=", "type"),
+            ("/?type=a,,b", "type"),
+            ("/?type=%0a", "type"),
+            ("/?user=%ff", "user"),
+            ("/?recent=-1", "recent"),
+            ("/?recent=", "recent"),
+            ("/?recent=ten", "recent"),
+            (&*long, "topic"),
+            (&*many, "user"),
+        ] {
+            assert_eq!(read(uri, None).unwrap_err().name, parameter, "{uri}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_garbled_requests_are_read_or_refused() {
+        let query = "(type|user|topic|recent|last_event_id|x)?[=&,%0-9a-f.A-Z+;]{0,24}";
+        let (mut refused, mut unreadable, mut read_well) = (0, 0, 0);
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let pairs = prop::collection::vec(query, 0..4);
+        let header = prop::collection::vec(prop_oneof![32u8..127, 128u8..=255], 0..80);
+        for _ in 0..10_000 {
+            let pairs = pairs.new_tree(&mut runner).unwrap().current().join("&");
+            let header = header.new_tree(&mut runner).unwrap().current();
+            match read(&format!("/?{pairs}"), Some(&header)) {
+                Err(_) => refused += 1,
+                Ok(asked) if asked.start == Start::Unreadable => unreadable += 1,
+                Ok(_) => read_well += 1,
+            }
+        }
+        assert!(refused > 100 && unreadable > 100 && read_well > 0);
+    }
+}

@@ -1,0 +1,217 @@
+//! The endpoint: reads a request, asks who it is, opens a stream.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tower_service::Service;
+
+use super::authorize::{Again, Authorize, Denied, DynAuthorize, Grant};
+use super::body::{EventBody, Watch};
+use super::future::ResponseFuture;
+use super::head;
+use super::hub::{EventHub, Opening, Unavailable};
+use super::id::EventId;
+use super::request::{Asked, BadParameter, Start};
+use crate::body::ResponseBody;
+use crate::problem::Problem;
+use crate::rand;
+use crate::request::{self, Read};
+use crate::shed;
+
+/// A tower [`Service`] that answers a request with a stream of events, whatever its body.
+///
+/// See the [module](super) for what it answers.
+#[derive(Clone, Debug)]
+#[must_use = "a service does nothing until it is mounted"]
+pub struct EventStream {
+    hub: EventHub,
+    authorize: Option<Arc<dyn DynAuthorize>>,
+}
+
+impl EventStream {
+    /// Streams the public events of `hub` to everyone.
+    pub fn new(hub: EventHub) -> Self {
+        Self {
+            hub,
+            authorize: None,
+        }
+    }
+
+    /// Lets `authorize` decide what each request may see, private events included.
+    pub fn authorize<A: Authorize>(mut self, authorize: A) -> Self {
+        self.authorize = Some(Arc::new(authorize));
+        self
+    }
+
+    /// Opens the stream that was granted, or says why not.
+    fn open(
+        &self,
+        caller: Caller,
+        asked: Asked,
+        grant: Grant,
+    ) -> Response<ResponseBody<EventBody>> {
+        let Some(selector) = grant.select(&asked.filter) else {
+            let detail = "the query asks for events that are not granted to the caller";
+            return local(
+                Problem::new(StatusCode::FORBIDDEN)
+                    .detail(detail)
+                    .into_response(),
+            );
+        };
+        let shared = &self.hub.shared;
+        let reset = reset_of(asked.start, self.hub.head());
+        if caller.head_only {
+            return stream(ResponseBody::local(Bytes::new()), reset);
+        }
+        let opening = Opening {
+            selector,
+            start: asked.start,
+            who: grant.who().cloned(),
+            rechecks: self.authorize.is_some(),
+            ages: shared.ages(),
+            expires: shared.expires(grant.lifetime()),
+        };
+        match shared.open(opening) {
+            Ok(connection) => {
+                let watch = self.authorize.as_ref().map(|authorize| {
+                    Box::new(Watch {
+                        authorize: Arc::clone(authorize),
+                        grant,
+                        filter: asked.filter,
+                    })
+                });
+                let body = EventBody::new(connection, watch);
+                stream(ResponseBody::inner(body), reset)
+            }
+            Err(why) => {
+                let (wait, reason) = match why {
+                    Unavailable::Full => (shared.settings.retry * 4, "full"),
+                    Unavailable::Draining => (shared.settings.drain_over, "draining"),
+                    Unavailable::Stale => (shared.settings.retry, "stale"),
+                };
+                local(come_back(&caller, wait, reason))
+            }
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for EventStream {
+    type Response = Response<ResponseBody<EventBody>>;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let (parts, _) = request.into_parts();
+        let head_only = match Read::of(&parts.method) {
+            Read::Get => false,
+            Read::Head => true,
+            Read::Options => return ResponseFuture::ready(local(request::options(ALLOW))),
+            Read::Refused => {
+                return ResponseFuture::ready(local(request::method_not_allowed(ALLOW)));
+            }
+        };
+        let asked = match Asked::read(&parts) {
+            Ok(asked) => asked,
+            Err(bad) => return ResponseFuture::ready(local(refused(bad))),
+        };
+        let caller = Caller {
+            head_only,
+            event_source: shed::is_event_source(&parts.method, &parts.headers),
+        };
+        let Some(authorize) = &self.authorize else {
+            return ResponseFuture::ready(self.open(caller, asked, Grant::public()));
+        };
+        let (this, authorize) = (self.clone(), Arc::clone(authorize));
+        ResponseFuture::asking(async move {
+            match granted(&*authorize, parts).await {
+                Ok(grant) => this.open(caller, asked, grant),
+                Err(denied) => local(turn_away(&caller, &denied)),
+            }
+        })
+    }
+}
+
+/// What of a request decides the form of the answer.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    head_only: bool,
+    event_source: bool,
+}
+
+/// The request's head is dropped with the question, not with the stream.
+async fn granted(authorize: &dyn DynAuthorize, request: Parts) -> Result<Grant, Denied> {
+    authorize.open(&request).await
+}
+
+fn stream(
+    body: ResponseBody<EventBody>,
+    reset: Option<&'static str>,
+) -> Response<ResponseBody<EventBody>> {
+    let mut response = head::stream(body);
+    if let Some(reason) = reset {
+        let reason = HeaderValue::from_static(reason);
+        response.headers_mut().insert(RESET, reason);
+    }
+    response
+}
+
+/// Why the stream will start with a reset, as far as it is known without reading the store.
+fn reset_of(start: Start, head: Option<EventId>) -> Option<&'static str> {
+    match (start, head) {
+        (Start::Unreadable, _) => Some("unreadable"),
+        (Start::After(id), Some(head)) if id.epoch() != head.epoch() => Some("epoch"),
+        _ => None,
+    }
+}
+
+fn refused(bad: BadParameter) -> Response<Bytes> {
+    Problem::new(StatusCode::BAD_REQUEST)
+        .detail(format!(
+            "query parameter `{}`: expected {}",
+            bad.name, bad.fix
+        ))
+        .member("parameter", bad.name)
+        .into_response()
+}
+
+fn turn_away(caller: &Caller, denied: &Denied) -> Response<Bytes> {
+    match denied.again {
+        Again::Never if caller.event_source => shed::never_come_back(),
+        Again::After(wait) => come_back(caller, wait, "unavailable"),
+        Again::Never | Again::Status => Problem::new(denied.status).into_response(),
+    }
+}
+
+/// Not now: in the form that the caller honours.
+fn come_back(caller: &Caller, wait: Duration, reason: &'static str) -> Response<Bytes> {
+    if caller.event_source {
+        return shed::come_back_after(wait);
+    }
+    let seconds = rand::between(wait, wait.saturating_mul(2)).as_secs().max(1);
+    let mut response = Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+        .member("reason", reason)
+        .into_response();
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn local(response: Response<Bytes>) -> Response<ResponseBody<EventBody>> {
+    response.map(ResponseBody::local)
+}
+
+/// Says in the head of the response what `event: reset` says in its body.
+const RESET: HeaderName = HeaderName::from_static("event-stream-reset");
+
+const ALLOW: &str = "GET, HEAD, OPTIONS";

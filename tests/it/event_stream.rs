@@ -1,1 +1,0 @@
-//! `bartizan::event_stream` as a host sees it.
