@@ -193,8 +193,8 @@ enum Quotes {
 /// Splits the last entry off `line`, scanning no more than an entry may be long.
 ///
 /// An escape inside a quoted string can only be told from the left. No address, scheme or host
-/// needs one, so a backslash makes the entry unreadable: otherwise a `Host` that holds `", for=..`
-/// and was dutifully escaped by the proxy would split into elements of the client's choice.
+/// needs one, so a backslash makes the entry unreadable, rather than have a hostile `Host` (as in
+/// `", for=1.1.1.1`), dutifully escaped by the proxy, read in pieces.
 fn split_last(line: &[u8], quotes: Quotes) -> Option<(Option<&[u8]>, &[u8])> {
     let mut quoted = false;
     for (at, byte) in line.iter().enumerate().rev().take(MAX_ENTRY + 1) {

@@ -240,6 +240,7 @@ fn malformed_elements_of_forwarded_vouch_for_nobody() {
         "for=1.1.1.1\"",
         "for=1\".\"1.1.1",
         "for=1.1.1.1;host=\"\\\"\"",
+        "for=1.1.1.1;host=\"a\\b\"",
         "for=1.1.1.1;oops",
         "for=1.1.1.1;\"x=y",
     ] {

@@ -162,3 +162,32 @@ fn model(lines: &[HeaderValue]) -> IpAddr {
     }
     found
 }
+
+#[test]
+fn no_host_that_a_proxy_escapes_into_its_element_yields_an_address_of_the_clients_choice() {
+    let (source, mut rng) = (rfc7239(), StdRng::seed_from_u64(9110));
+    let mut met = [0_u32; 2];
+    for _ in 0..20_000 {
+        let host = hostile(&mut rng).swap_remove(0);
+        let mut line = b"for=1.1.1.1, for=198.51.100.7;host=\"".to_vec();
+        for byte in host.as_bytes() {
+            if matches!(byte, b'"' | b'\\') {
+                line.push(b'\\');
+            }
+            line.push(*byte);
+        }
+        line.extend_from_slice(b"\";proto=http");
+        let mut through = request(PROXY, &[]);
+        let line = HeaderValue::from_bytes(&line).unwrap();
+        through.headers_mut().insert("forwarded", line);
+        let client = source.identify(&through);
+        let found = client.ip().unwrap();
+        assert!(
+            [ip("198.51.100.7"), ip(PROXY)].contains(&found),
+            "{through:?}"
+        );
+        assert_eq!(client.scheme(), Scheme::Http, "{through:?}");
+        met[usize::from(found == ip(PROXY))] += 1;
+    }
+    assert!(met.iter().all(|times| *times > 1000), "{met:?}");
+}
