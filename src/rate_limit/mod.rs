@@ -1,1 +1,120 @@
-//! Metering requests per key.
+//! Metering requests: so many per second, minute or day, for each client, tenant, or whatever a host
+//! counts by.
+//!
+//! # What happens to a request
+//!
+//! 1. Each [`Policy`] decides whether it applies: by its [routes](Policy::on) and
+//!    [skips](Policy::skip). A request that no policy applies to passes unmetered and unmarked.
+//! 2. Its [`Key`] is computed from the request: the client's address, a header, a user's id. A request
+//!    that lacks it shares one bucket with all that do, unless the key says otherwise.
+//! 3. The [`Store`] looks at every window of every policy that applies. If one refuses, none is
+//!    charged. Otherwise each is charged in turn by an atomic step of its own; if one is lost to a
+//!    racing request, those charged before are put back, unless somebody has touched them since. So **a
+//!    quota is never exceeded; a race may refuse, or charge for a request that is refused.**
+//! 4. A request that passes goes to the inner service at once: no allocation, no lock, no clone.
+//!    One that may not pass never reaches it.
+//! 5. The response gets `RateLimit-Policy` and `RateLimit` fields
+//!    ([draft-ietf-httpapi-ratelimit-headers]), which [`Headers`] can restrict or turn off. Written by
+//!    hand, they cost at most 3 allocations for a response that has header fields already, and
+//!    never more than 4.
+//!
+//! The algorithm is GCRA, a token bucket in one number: see [`Quota`].
+//!
+//! # What a refused request gets
+//!
+//! - `429 Too Many Requests` with `Retry-After` in whole seconds, rounded up and never 0, and a
+//!   problem document of the type `quota-exceeded` that names the violated windows. It repeats nothing
+//!   from the request, and no cache may store it.
+//! - A browser's `EventSource` (a GET that accepts `text/event-stream` and nothing else) would give up
+//!   for good on a 429. It gets a 200 whose stream says when to come back, with jitter, and ends.
+//! - A gRPC call gets `RESOURCE_EXHAUSTED` in trailers alone, with `google.rpc.RetryInfo` and the
+//!   push-back that gRPC's own retries obey.
+//! - What costs more than a quota ever holds gets `413 Content Too Large` and no `Retry-After`; an
+//!   `EventSource`, 204; a gRPC call, a push-back that forbids retries.
+//! - What lacks a key that says [`or_reject`](Key::or_reject) gets `400 Bad Request`.
+//! - A host can answer [in its own way](RateLimitBuilder::reject).
+//!
+//! # Where it sits
+//!
+//! - *Addresses.* Behind a proxy the peer is the proxy, and all clients would share one bucket: tell
+//!   [`ClientSource`](crate::client::ClientSource) which proxies to believe.
+//! - *Routes in axum.* Below `Router::nest` a path has lost its prefix; use
+//!   [`template_from`](RateLimitBuilder::template_from).
+//! - *Health checks.* Put the health layer outside of this one, or an orchestrator's probes are
+//!   refused and healthy processes restarted.
+//! - *Preflights.* A CORS layer outside of this one answers them before they count.
+//! - *Several processes.* A [`MemoryStore`] counts what its own process sees. Behind a balancer over
+//!   `n` of them a client may have up to `n` times the quota.
+//!
+//! # Example
+//!
+//! ```
+//! use bartizan::clock::Clock;
+//! use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, Route, key};
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limits = RateLimitLayer::builder()
+//!     .policy(Policy::new("api", Quota::per_second(50).burst(100)).by(key::header("x-api-key")))
+//!     .policy(
+//!         Policy::new("login", Quota::per_minute(1))
+//!             .on(Route::post("/login"))
+//!             .by(key::header("x-account").or_reject()),
+//!     )
+//!     .clock(Clock::manual())
+//!     .build()?;
+//!
+//! let service = limits.layer(service_fn(|_: Request<()>| async {
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("welcome")))
+//! }));
+//! let login = || Request::post("/login").header("x-account", "ann").body(());
+//!
+//! let first = service.clone().oneshot(login()?).await?;
+//! assert_eq!(first.status(), 200);
+//! assert_eq!(first.headers()["ratelimit"], r#""api";r=99;t=1, "login";r=0;t=60"#);
+//!
+//! let second = service.clone().oneshot(login()?).await?;
+//! assert_eq!(second.status(), 429);
+//! assert_eq!(second.headers()["retry-after"], "60");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [draft-ietf-httpapi-ratelimit-headers]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+
+mod decision;
+mod future;
+mod gcra;
+mod grpc;
+mod head;
+mod headers;
+mod hold;
+pub mod key;
+mod layer;
+mod policy;
+mod quota;
+mod reject;
+mod report;
+mod route;
+mod rules;
+mod service;
+mod store;
+
+pub use self::decision::{Decision, Outcome, Verdict};
+pub use self::future::ResponseFuture;
+pub use self::head::Head;
+pub use self::headers::Headers;
+pub use self::hold::Park;
+pub use self::key::Key;
+pub use self::layer::{RateLimitBuilder, RateLimitLayer};
+pub use self::policy::Policy;
+pub use self::quota::Quota;
+pub use self::reject::{Cause, Reject, Rejection};
+pub use self::report::Report;
+pub use self::route::Route;
+pub use self::service::RateLimit;
+pub use self::store::{Answer, Check, MemoryStore, Never, Store};

@@ -1,0 +1,182 @@
+//! What a store answers: one verdict for each window it was asked about.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::store::Check;
+
+/// The answer to one request: it passes only if every enforced window lets it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    allowed: bool,
+    verdicts: SmallVec<[Verdict; 4]>,
+}
+
+impl Decision {
+    /// The decision that follows from one verdict for each of `checks`, in their order.
+    ///
+    /// A check without a verdict counts as refused.
+    #[must_use]
+    pub fn new(checks: &[Check<'_>], verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        let mut verdicts: SmallVec<[Verdict; 4]> =
+            verdicts.into_iter().take(checks.len()).collect();
+        for check in &checks[verdicts.len()..] {
+            let quota = check.quota();
+            verdicts.push(Verdict::refused(quota.cells(), 0, quota.interval()));
+        }
+        let allowed = checks
+            .iter()
+            .zip(&verdicts)
+            .all(|(check, verdict)| check.is_shadow() || verdict.has_passed());
+        Self { allowed, verdicts }
+    }
+
+    /// Whether the request may pass.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// One verdict for each check, in the order of the checks.
+    #[must_use]
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+}
+
+/// What one window says to one request, and how full it is after it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    limit: u64,
+    remaining: u64,
+    next: Duration,
+    full: Duration,
+    outcome: Outcome,
+}
+
+/// What a window says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The cells are there.
+    Passed,
+    /// The cells will be there after this time, which is never zero.
+    Refused(Duration),
+    /// The request costs more than the bucket ever holds: waiting is of no use.
+    TooCostly,
+}
+
+impl Verdict {
+    /// A window of `limit` cells lets the request pass and has `remaining` left.
+    #[must_use]
+    pub const fn passed(limit: u64, remaining: u64) -> Self {
+        Self::new(limit, remaining, Outcome::Passed)
+    }
+
+    /// A window refuses the request, which may be repeated after `wait`; zero counts as 1 ns.
+    #[must_use]
+    pub const fn refused(limit: u64, remaining: u64, wait: Duration) -> Self {
+        let wait = if wait.is_zero() {
+            Duration::from_nanos(1)
+        } else {
+            wait
+        };
+        Self::new(limit, remaining, Outcome::Refused(wait))
+    }
+
+    /// A window can never let the request pass.
+    #[must_use]
+    pub const fn too_costly(limit: u64, remaining: u64) -> Self {
+        Self::new(limit, remaining, Outcome::TooCostly)
+    }
+
+    /// The same verdict, with the time until one more cell is back and the time until all are.
+    #[must_use]
+    pub const fn resets(mut self, next: Duration, full: Duration) -> Self {
+        self.next = next;
+        self.full = full;
+        self
+    }
+
+    /// What the window says to the request.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether the window lets the request pass.
+    #[must_use]
+    pub const fn has_passed(&self) -> bool {
+        matches!(self.outcome, Outcome::Passed)
+    }
+
+    /// How many cells a full bucket has.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// How many whole cells are left. Of a refused request, those that it did not take.
+    #[must_use]
+    pub const fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The time until one more cell is back; zero when the bucket is full.
+    #[must_use]
+    pub const fn next(&self) -> Duration {
+        self.next
+    }
+
+    /// The time until the bucket is full.
+    #[must_use]
+    pub const fn full(&self) -> Duration {
+        self.full
+    }
+
+    const fn new(limit: u64, remaining: u64, outcome: Outcome) -> Self {
+        Self {
+            limit,
+            remaining,
+            next: Duration::ZERO,
+            full: Duration::ZERO,
+            outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limit::quota::Quota;
+
+    const QUOTA: Quota = Quota::per_second(5);
+
+    #[test]
+    fn every_enforced_window_must_pass_and_a_shadow_need_not() {
+        let enforced = Check::new("api", "api", 1, QUOTA);
+        let shadow = Check::new("trial", "trial", 1, QUOTA).shadow();
+        let (yes, no) = (
+            Verdict::passed(5, 4),
+            Verdict::refused(5, 0, Duration::ZERO),
+        );
+        let checks = [enforced, shadow];
+        assert!(Decision::new(&checks, [yes, no]).is_allowed());
+        assert!(!Decision::new(&checks, [no, yes]).is_allowed());
+        assert!(Decision::new(&[], []).is_allowed());
+    }
+
+    #[test]
+    fn a_missing_verdict_refuses_and_a_refusal_never_waits_for_nothing() {
+        let checks = [Check::new("api", "api", 1, QUOTA)];
+        let decision = Decision::new(&checks, []);
+        assert!(!decision.is_allowed());
+        let wait = Outcome::Refused(Duration::from_millis(200));
+        assert_eq!(decision.verdicts()[0].outcome(), wait);
+        assert_eq!(
+            Verdict::refused(1, 0, Duration::ZERO).outcome(),
+            Outcome::Refused(Duration::from_nanos(1))
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! What requests are counted by.
+//!
+//! A key is computed straight from the request into 64 bits, under a secret of this process: no
+//! string is made of it, none is kept, and nobody outside can choose values that share a bucket.
+//!
+//! What a request lacks is never an error of the server's: each part of a key says what then.
+//!
+//! ```
+//! use bartizan::client::ClientSource;
+//! use bartizan::rate_limit::{Key, key};
+//!
+//! let client = ClientSource::peer();
+//! let per_client = key::client_ip(&client);
+//! let per_tenant = key::header("x-api-key").or_reject();
+//! let per_client_of_a_tenant: Key = (per_tenant, per_client).into();
+//! ```
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use http::Request;
+use http::header::HeaderName;
+
+use super::head::Head;
+use super::route::{CompiledRoute, decoded};
+use super::store::DIGEST_KEY;
+use crate::client::{ClientSource, Ipv6Prefix};
+use crate::config::ConfigError;
+
+/// What requests are counted by: each value has buckets of its own.
+#[derive(Clone, Debug)]
+#[must_use = "a key does nothing until a policy counts by it"]
+pub struct Key {
+    source: Source,
+    missing: Missing,
+}
+
+/// The client's address; an IPv6 client is its /64, since it has 2^64 addresses to choose from.
+///
+/// A mapped IPv4 address is the IPv4 address.
+pub fn client_ip(source: &ClientSource) -> Key {
+    Source::ClientIp(source.clone()).into()
+}
+
+/// The value of a header field.
+///
+/// A field that is empty, or that comes twice, counts as missing: of two values, the one that was
+/// counted might not be the one that the host believes. For [`or_skip`](Key::or_skip) a second value
+/// counts as shared, so that nobody doubles a header to be skipped.
+pub fn header(name: impl AsRef<str>) -> Key {
+    let name = name.as_ref();
+    Source::Header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.to_owned())).into()
+}
+
+/// A value in an extension of the request: name its type in the closure, and return a reference.
+///
+/// ```
+/// use bartizan::rate_limit::key;
+///
+/// #[derive(Clone)]
+/// struct User { id: u64 }
+///
+/// let per_user = key::extension(|user: &User| &user.id).or_skip();
+/// ```
+pub fn extension<T, K>(value: impl Fn(&T) -> &K + Send + Sync + 'static) -> Key
+where
+    T: Send + Sync + 'static,
+    K: Hash + ?Sized,
+{
+    from_digest(move |head| {
+        let extension = head.extensions().get::<T>()?;
+        Some(digest(value(extension)))
+    })
+}
+
+/// A parameter of the [`Route`](super::Route) that the policy is [on](super::Policy::on), decoded.
+///
+/// With [`template_from`](super::RateLimitBuilder::template_from) it stands in the path where the
+/// template has it, counted from the end.
+pub fn path_param(name: impl Into<String>) -> Key {
+    Source::PathParam(name.into()).into()
+}
+
+/// The same for all requests: one bucket.
+pub fn constant() -> Key {
+    Source::Constant.into()
+}
+
+/// Whatever a closure makes of a request; `None` is missing.
+///
+/// ```
+/// use bartizan::rate_limit::key;
+///
+/// let per_host = key::from_fn(|request| request.uri().host().map(str::to_ascii_lowercase));
+/// ```
+pub fn from_fn<K: Hash>(value: impl Fn(&Head<'_>) -> Option<K> + Send + Sync + 'static) -> Key {
+    from_digest(move |head| value(head).map(|value| digest(&value)))
+}
+
+impl Key {
+    /// All requests that lack the value share one bucket: the default. Leaving a header out escapes
+    /// nothing.
+    pub fn or_shared(mut self) -> Self {
+        self.missing = Missing::Shared;
+        self
+    }
+
+    /// A request that lacks the value is answered with 400.
+    pub fn or_reject(mut self) -> Self {
+        self.missing = Missing::Reject;
+        self
+    }
+
+    /// The policy does not apply to a request that lacks the value.
+    pub fn or_skip(mut self) -> Self {
+        self.missing = Missing::Skip;
+        self
+    }
+
+    /// The bucket of all requests without a value.
+    pub(super) fn shared() -> u64 {
+        // A digest of something else is as likely to be this as to be any other number.
+        DIGEST_KEY.hasher().finish()
+    }
+
+    /// The digest of one request's value, or what to do without it.
+    pub(super) fn of<B>(
+        &self,
+        request: &Request<B>,
+        head: &Head<'_>,
+        route: Option<&CompiledRoute>,
+    ) -> Result<u64, Missing> {
+        let found = match &self.source {
+            Source::ClientIp(source) => source
+                .identify(request)
+                .ip()
+                .map(|ip| digest(&Ipv6Prefix::default().bucket(ip))),
+            Source::Header(Ok(name)) => {
+                let mut values = head.headers().get_all(name).iter();
+                let value = values.next().filter(|value| !value.is_empty());
+                let twice = values.next().is_some();
+                if twice && self.missing == Missing::Skip {
+                    return Ok(Self::shared());
+                }
+                value
+                    .filter(|_| !twice)
+                    .map(|value| digest(value.as_bytes()))
+            }
+            Source::Header(Err(_)) => None,
+            Source::Closure(closure) => closure(head),
+            Source::PathParam(name) => route
+                .and_then(|route| route.param(name, head.path()))
+                .map(|value| digest(&*decoded(value))),
+            Source::Constant => Some(Self::shared()),
+            Source::All(parts) => {
+                let mut hasher = DIGEST_KEY.hasher();
+                for part in parts {
+                    // Each part is 64 bits by now, so no two tuples read the same.
+                    hasher.write_u64(part.of(request, head, route)?);
+                }
+                Some(hasher.finish())
+            }
+        };
+        match (found, self.missing) {
+            (Some(digest), _) => Ok(digest),
+            (None, Missing::Shared) => Ok(Self::shared()),
+            (None, missing) => Err(missing),
+        }
+    }
+
+    /// Whether the key can be found on the routes of a policy, which is named in the error.
+    pub(super) fn validate(
+        &self,
+        policy: &str,
+        routes: &[CompiledRoute],
+    ) -> Result<(), ConfigError> {
+        let wrong = |value: &str, fix: &'static str| {
+            Err(ConfigError::new(
+                format!("key of policy `{policy}`"),
+                value,
+                fix,
+            ))
+        };
+        match &self.source {
+            Source::Header(Err(name)) => wrong(name, "it is no header name: use `a-z`, `0-9`, `-`"),
+            Source::PathParam(name) => {
+                if !routes.is_empty() && routes.iter().all(|route| route.has_param(name)) {
+                    return Ok(());
+                }
+                wrong(
+                    name,
+                    "put the policy `.on` routes that all have this parameter as a whole segment, \
+                     without a catch-all",
+                )
+            }
+            Source::All(parts) => parts
+                .iter()
+                .try_for_each(|part| part.validate(policy, routes)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<(Self, Self)> for Key {
+    fn from((a, b): (Self, Self)) -> Self {
+        Source::All(vec![a, b]).into()
+    }
+}
+
+impl From<(Self, Self, Self)> for Key {
+    fn from((a, b, c): (Self, Self, Self)) -> Self {
+        Source::All(vec![a, b, c]).into()
+    }
+}
+
+impl From<Source> for Key {
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            missing: Missing::Shared,
+        }
+    }
+}
+
+/// What happens to a request without a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Missing {
+    Shared,
+    Reject,
+    Skip,
+}
+
+/// A closed set plus closures: an enum can be named, loaded and swapped, and is as fast as a type.
+#[derive(Clone)]
+enum Source {
+    ClientIp(ClientSource),
+    Header(Result<HeaderName, String>),
+    Closure(Arc<DigestFn>),
+    PathParam(String),
+    Constant,
+    All(Vec<Key>),
+}
+
+type DigestFn = dyn Fn(&Head<'_>) -> Option<u64> + Send + Sync;
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientIp(source) => f.debug_tuple("ClientIp").field(source).finish(),
+            Self::Header(name) => f.debug_tuple("Header").field(name).finish(),
+            Self::Closure(_) => f.write_str("Closure"),
+            Self::PathParam(name) => f.debug_tuple("PathParam").field(name).finish(),
+            Self::Constant => f.write_str("Constant"),
+            Self::All(parts) => f.debug_tuple("All").field(parts).finish(),
+        }
+    }
+}
+
+fn from_digest(closure: impl Fn(&Head<'_>) -> Option<u64> + Send + Sync + 'static) -> Key {
+    Source::Closure(Arc::new(closure)).into()
+}
+
+fn digest<K: Hash + ?Sized>(value: &K) -> u64 {
+    let mut hasher = DIGEST_KEY.hasher();
+    value.hash(&mut hasher);
+    hasher.finish()
+}

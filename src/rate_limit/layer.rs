@@ -1,0 +1,244 @@
+//! The layer, its builder, and what a host can ask of it while it runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Request;
+use tower_layer::Layer;
+
+use super::decision::Decision;
+use super::headers::Headers;
+use super::policy::Policy;
+use super::reject::Reject;
+use super::rules::{AppliedList, Rules, Settings};
+use super::service::{RateLimit, Shared};
+use super::store::{MemoryStore, Store};
+use crate::clock::Clock;
+use crate::config::ConfigError;
+
+/// Meters the requests to every service it is put on; see the [module](super).
+///
+/// Clones share their buckets and everything else, and so do the services of one layer.
+#[must_use = "a layer does nothing until it is applied"]
+pub struct RateLimitLayer<St = MemoryStore> {
+    shared: Arc<Shared<St>>,
+}
+
+impl RateLimitLayer {
+    /// Starts a layer with a [`MemoryStore`] for 65,536 keys.
+    pub fn builder() -> RateLimitBuilder {
+        RateLimitBuilder {
+            policies: Vec::new(),
+            settings: Settings {
+                event_source: true,
+                ..Settings::default()
+            },
+            store: None,
+            default_store: MemoryStore::new,
+            clock: Clock::new(),
+        }
+    }
+
+    /// What the policy `policy` would say to `request`, without charging it. `None` if the policy
+    /// does not apply to it, or there is none of this name.
+    pub fn peek<B>(&self, policy: &str, request: &Request<B>) -> Option<Decision> {
+        let applied = self.applied(policy, request)?;
+        let Shared {
+            rules,
+            store,
+            clock,
+        } = &*self.shared;
+        Some(store.peek(&rules.checks(&applied), clock))
+    }
+
+    /// Fills the buckets that the policy `policy` has for whoever sent `request`: after a successful
+    /// login, say. False if the policy does not apply to it, or there is none of this name.
+    pub fn reset<B>(&self, policy: &str, request: &Request<B>) -> bool {
+        let Some(applied) = self.applied(policy, request) else {
+            return false;
+        };
+        let Shared { rules, store, .. } = &*self.shared;
+        rules
+            .checks(&applied)
+            .iter()
+            .for_each(|check| store.reset(check));
+        true
+    }
+
+    /// Gives `cells` back to the buckets that the policy `policy` has for whoever sent `request`, up
+    /// to full. False if the policy does not apply to it, or there is none of this name.
+    ///
+    /// If requests of the same client race with it, up to one cell may be handed out early.
+    pub fn refund<B>(&self, policy: &str, request: &Request<B>, cells: u64) -> bool {
+        let Some(applied) = self.applied(policy, request) else {
+            return false;
+        };
+        let Shared { rules, store, .. } = &*self.shared;
+        let checks = rules.checks(&applied);
+        checks.iter().for_each(|check| store.refund(check, cells));
+        true
+    }
+
+    fn applied<B>(&self, policy: &str, request: &Request<B>) -> Option<AppliedList> {
+        let rules = &self.shared.rules;
+        let applied = rules.of_policy(policy, rules.applied(request).ok()?);
+        (!applied.is_empty()).then_some(applied)
+    }
+}
+
+impl<S, St> Layer<S> for RateLimitLayer<St> {
+    type Service = RateLimit<S, St>;
+
+    fn layer(&self, inner: S) -> RateLimit<S, St> {
+        RateLimit::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl<St> Clone for RateLimitLayer<St> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<St: fmt::Debug> fmt::Debug for RateLimitLayer<St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitLayer")
+            .field("store", &self.shared.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`RateLimitLayer`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct RateLimitBuilder<St = MemoryStore> {
+    policies: Vec<Policy>,
+    settings: Settings,
+    store: Option<St>,
+    /// Not called where a store was given, so that its memory is not taken for nothing.
+    default_store: fn() -> St,
+    clock: Clock,
+}
+
+impl<St> RateLimitBuilder<St> {
+    /// Adds a policy. At least one is needed; a request passes only if all that apply to it let it.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policies.push(policy);
+        self
+    }
+
+    /// Keeps the buckets in `store`. Layers whose stores are clones of one [`MemoryStore`] share the
+    /// buckets of policies and windows that have the same names: give those the same quotas.
+    pub fn store<T: Store>(self, store: T) -> RateLimitBuilder<T> {
+        RateLimitBuilder {
+            policies: self.policies,
+            settings: self.settings,
+            store: Some(store),
+            default_store: || unreachable!("a store was given"),
+            clock: self.clock,
+        }
+    }
+
+    /// Reads the time from `clock`; the system's monotonic clock unless set.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Matches the routes of policies against the template that a router in front of the layer has
+    /// put into the request's extensions, and not against the path.
+    ///
+    /// Inside axum this is needed: within `Router::nest` a request's path has lost its prefix, and a
+    /// rule for the whole path would silently never fire.
+    ///
+    /// ```
+    /// use axum::extract::MatchedPath;
+    /// use bartizan::rate_limit::RateLimitLayer;
+    ///
+    /// let builder = RateLimitLayer::builder().template_from(|path: &MatchedPath| path.as_str());
+    /// ```
+    pub fn template_from<T: Send + Sync + 'static>(
+        mut self,
+        template: impl Fn(&T) -> &str + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.template = Some(Box::new(move |extensions| {
+            extensions.get::<T>().map(&template)
+        }));
+        self
+    }
+
+    /// When clients are told about their quotas: [always](Headers::Always) unless set.
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.settings.headers = headers;
+        self
+    }
+
+    /// Adds `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now) of the window that is
+    /// closest to its limit, wherever the standard fields are sent: for clients that read no others.
+    /// Off unless set. It costs up to five further allocations.
+    pub fn legacy_headers(mut self, legacy: bool) -> Self {
+        self.settings.legacy = legacy;
+        self
+    }
+
+    /// Whether a browser's `EventSource` is turned away with a stream that tells it when to come back:
+    /// on unless set. A 429 would end it for good.
+    pub fn event_source(mut self, spare: bool) -> Self {
+        self.settings.event_source = spare;
+        self
+    }
+
+    /// Answers refused requests in another way; [`Rejection::response`](super::Rejection::response) is
+    /// the usual answer.
+    ///
+    /// ```
+    /// use bartizan::rate_limit::{RateLimitLayer, Rejection};
+    /// use http::HeaderValue;
+    ///
+    /// let builder = RateLimitLayer::builder().reject(|rejection: &Rejection<'_>| {
+    ///     let mut response = rejection.response();
+    ///     let value = HeaderValue::from_static("bartizan");
+    ///     response.headers_mut().insert("x-refused-by", value);
+    ///     response
+    /// });
+    /// ```
+    pub fn reject(mut self, reject: impl Reject) -> Self {
+        self.settings.reject = Some(Arc::new(reject));
+        self
+    }
+
+    /// Whether a [`Report`](super::Report) of what was decided goes into the extensions of request
+    /// and response: off unless set, since it costs up to eight allocations a request.
+    pub fn expose_decision(mut self, expose: bool) -> Self {
+        self.settings.expose = expose;
+        self
+    }
+
+    /// Builds the layer.
+    ///
+    /// # Errors
+    ///
+    /// If there is no policy; if a name is unfit, or given twice; if a policy has no key, or one that
+    /// its routes do not have; if a route's template cannot match; if a constant cost is more than a
+    /// window holds; if [`Headers::NearLimit`] is over 100 per cent.
+    pub fn build(self) -> Result<RateLimitLayer<St>, ConfigError> {
+        let rules = Arc::new(Rules::new(self.policies, self.settings)?);
+        Ok(RateLimitLayer {
+            shared: Arc::new(Shared {
+                rules,
+                store: self.store.unwrap_or_else(self.default_store),
+                clock: self.clock,
+            }),
+        })
+    }
+}
+
+impl<St> fmt::Debug for RateLimitBuilder<St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitBuilder")
+            .field("policies", &self.policies)
+            .field("headers", &self.settings.headers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,442 @@
+//! The policies of a layer, compiled: which of them apply to a request, and what follows from the
+//! store's decision.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{Extensions, Request, Response};
+use smallvec::SmallVec;
+
+use super::decision::{Decision, Outcome, Verdict};
+use super::head::Head;
+use super::headers::{self, Fields, Headers};
+use super::key::{Key, Missing};
+use super::policy::{Cost, Policy};
+use super::quota::Quota;
+use super::reject::{self, Cause, Reject, Rejection};
+use super::report::Report;
+use super::route::CompiledRoute;
+use super::store::{self, Check};
+use crate::config::ConfigError;
+use crate::trace::{Counter, emit};
+
+/// Everything about a layer but its store and its clock.
+pub(super) struct Rules {
+    policies: Vec<Rule>,
+    windows: Vec<Window>,
+    pub(super) settings: Settings,
+}
+
+/// What is set on the builder beside the policies.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) template: Option<Box<TemplateFn>>,
+    pub(super) headers: Headers,
+    pub(super) legacy: bool,
+    pub(super) event_source: bool,
+    pub(super) expose: bool,
+    pub(super) reject: Option<Arc<dyn Reject>>,
+}
+
+pub(super) type TemplateFn = dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync;
+
+struct Rule {
+    policy: Policy,
+    key: Key,
+    routes: Vec<CompiledRoute>,
+    /// Its windows: a range of [`Rules::windows`].
+    windows: std::ops::Range<usize>,
+}
+
+struct Window {
+    rule: usize,
+    name: Box<str>,
+    scope: u64,
+    quota: Quota,
+    /// The `RateLimit-Policy` list of this window alone, and the document of its refusal.
+    announced: Option<HeaderValue>,
+    document: Bytes,
+    passed: Counter,
+    refused: Counter,
+}
+
+/// A window that applies to a request, with what it is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Applied {
+    window: usize,
+    key: u64,
+    quota: Quota,
+    cost: u64,
+}
+
+/// The windows that apply to one request. Up to four of them need no allocation.
+pub(super) type AppliedList = SmallVec<[Applied; 4]>;
+
+/// What a request that passes takes along.
+#[derive(Debug, Default)]
+#[allow(unnameable_types, reason = "part of a sealed trait")]
+pub struct Passed {
+    pub(super) fields: Fields,
+    pub(super) report: Option<Report>,
+}
+
+impl Passed {
+    /// Marks a response on its way out. One that switches protocols stays as it is.
+    pub(super) fn mark<B>(self, response: &mut Response<B>) {
+        if !response.status().is_informational() {
+            self.fields.write(response.headers_mut());
+        }
+        if let Some(report) = self.report {
+            response.extensions_mut().insert(report);
+        }
+    }
+}
+
+impl Rules {
+    /// Compiles policies.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, if names are unfit or given twice, if a key is missing or cannot be found on
+    /// the policy's routes, if a template cannot match, or if a constant cost never passes.
+    pub(super) fn new(policies: Vec<Policy>, settings: Settings) -> Result<Self, ConfigError> {
+        if policies.is_empty() {
+            let fix = "add at least one with `.policy(Policy::new(name, quota).by(key))`";
+            return Err(ConfigError::new("policies", "none", fix));
+        }
+        if let Headers::NearLimit(percent @ 101..) = settings.headers {
+            let fix = "use 0 to 100, the share of the quota that is left";
+            let field = "headers: near limit";
+            return Err(ConfigError::new(field, percent.to_string(), fix));
+        }
+        let mut rules = Self {
+            policies: Vec::with_capacity(policies.len()),
+            windows: Vec::new(),
+            settings,
+        };
+        for policy in policies {
+            rules.add(policy)?;
+        }
+        Ok(rules)
+    }
+
+    fn add(&mut self, mut policy: Policy) -> Result<(), ConfigError> {
+        let name = policy.name().to_owned();
+        let first = self.windows.len();
+        for (window, quota) in &policy.windows {
+            self.validate(&name, window, *quota, &policy.cost)?;
+            self.windows.push(Window {
+                rule: self.policies.len(),
+                name: (&**window).into(),
+                scope: store::scope(&name, window),
+                quota: *quota,
+                announced: headers::policy([(&**window, *quota)].into_iter()),
+                document: reject::document(window),
+                passed: counter(window, "passed"),
+                refused: counter(
+                    window,
+                    if policy.shadow {
+                        "would_refuse"
+                    } else {
+                        "refused"
+                    },
+                ),
+            });
+        }
+        let routes = std::mem::take(&mut policy.routes)
+            .into_iter()
+            .map(|route| route.compile(&name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let key = policy.key.take().ok_or_else(|| {
+            let fix = "say what it counts by, e.g. `.by(key::client_ip(&client))`, or \
+                       `.by(key::constant())` for one bucket for all";
+            ConfigError::new(format!("key of policy `{name}`"), "none", fix)
+        })?;
+        key.validate(&name, &routes)?;
+        self.policies.push(Rule {
+            policy,
+            key,
+            routes,
+            windows: first..self.windows.len(),
+        });
+        Ok(())
+    }
+
+    fn validate(
+        &self,
+        policy: &str,
+        window: &str,
+        quota: Quota,
+        cost: &Cost,
+    ) -> Result<(), ConfigError> {
+        let fit = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+        if !(1..=64).contains(&window.len()) || !window.bytes().all(fit) {
+            let fix = "use 1 to 64 visible ASCII characters without `\"` and `\\`";
+            return Err(ConfigError::new("policy name", window, fix));
+        }
+        if self.windows.iter().any(|known| *known.name == *window) {
+            let fix = "it is taken: give every policy and window of a layer a name of its own";
+            return Err(ConfigError::new("policy name", window, fix));
+        }
+        match *cost {
+            Cost::Cells(cells) if cells > quota.cells() => Err(ConfigError::new(
+                format!("cost of policy `{policy}`"),
+                cells.to_string(),
+                format!(
+                    "`{window}` holds {} at most: raise its burst",
+                    quota.cells()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The windows that apply to a request, policy by policy.
+    ///
+    /// # Errors
+    ///
+    /// The policy whose key the request lacks and may not.
+    pub(super) fn applied<B>(&self, request: &Request<B>) -> Result<AppliedList, usize> {
+        let template = self.settings.template.as_ref();
+        let template = template.and_then(|find| find(request.extensions()));
+        let head = Head::new(request, template);
+        let mut applied = AppliedList::new();
+        for (index, rule) in self.policies.iter().enumerate() {
+            self.apply(rule, request, &head, &mut applied)
+                .map_err(|NoKey| index)?;
+        }
+        Ok(applied)
+    }
+
+    fn apply<B>(
+        &self,
+        rule: &Rule,
+        request: &Request<B>,
+        head: &Head<'_>,
+        applied: &mut AppliedList,
+    ) -> Result<(), NoKey> {
+        let policy = &rule.policy;
+        let route = rule.routes.iter().find(|route| route.matches(head));
+        if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head))
+        {
+            return Ok(());
+        }
+        let key = match rule.key.of(request, head, route) {
+            Ok(key) => key,
+            Err(Missing::Reject) if !policy.shadow => return Err(NoKey),
+            Err(Missing::Skip) => return Ok(()),
+            Err(_) => Key::shared(),
+        };
+        let cost = match &policy.cost {
+            Cost::Cells(cells) => *cells,
+            Cost::Of(cost) => cost(head),
+        };
+        for window in rule.windows.clone() {
+            applied.push(Applied {
+                window,
+                key,
+                quota: self.windows[window].quota,
+                cost,
+            });
+        }
+        if let Some(quota) = policy.quota_for.as_ref().and_then(|quota| quota(head)) {
+            let first = applied.len() - rule.windows.len();
+            applied[first].quota = quota;
+        }
+        Ok(())
+    }
+
+    /// What the store is asked.
+    pub(super) fn checks(&self, applied: &[Applied]) -> SmallVec<[Check<'_>; 4]> {
+        applied
+            .iter()
+            .map(|applied| {
+                let window = &self.windows[applied.window];
+                let rule = &self.policies[window.rule];
+                let scope = match applied.quota == window.quota {
+                    true => window.scope,
+                    false => store::planned(window.scope, applied.quota),
+                };
+                let (policy, name) = (rule.policy.name(), &*window.name);
+                let check = Check::scoped(policy, name, scope, applied.key, applied.quota)
+                    .cost(applied.cost);
+                match rule.policy.shadow {
+                    true => check.shadow(),
+                    false => check,
+                }
+            })
+            .collect()
+    }
+
+    /// What follows from the store's decision about `applied`.
+    ///
+    /// # Errors
+    ///
+    /// The answer to a request that may not pass. It is boxed, since only refusals pay for it.
+    pub(super) fn settle<B>(
+        &self,
+        request: &mut Request<B>,
+        applied: &[Applied],
+        decision: &Decision,
+    ) -> Result<Passed, Box<Response<Bytes>>> {
+        self.count(applied, decision);
+        let allowed = decision.is_allowed();
+        let passed = Passed {
+            fields: self.fields(applied, decision),
+            report: self.settings.expose.then(|| {
+                let verdicts = decision.verdicts().iter().copied();
+                let names = applied
+                    .iter()
+                    .map(|applied| &*self.windows[applied.window].name);
+                Report::new(names.zip(verdicts))
+            }),
+        };
+        if allowed {
+            if let Some(report) = &passed.report {
+                request.extensions_mut().insert(report.clone());
+            }
+            return Ok(passed);
+        }
+        Err(self.refuse(self.exceeded(request, applied, decision), passed))
+    }
+
+    /// The answer to a request that lacks what the policy `rule` counts by.
+    pub(super) fn no_key<B>(&self, request: &Request<B>, rule: usize) -> Box<Response<Bytes>> {
+        let mut rejection = self.rejection(request, Cause::NoKey);
+        rejection.violated.push(self.policies[rule].policy.name());
+        self.refuse(rejection, Passed::default())
+    }
+
+    fn refuse(&self, rejection: Rejection<'_>, passed: Passed) -> Box<Response<Bytes>> {
+        for policy in rejection.violated() {
+            emit!(debug, { policy = policy }, "request refused");
+        }
+        let mut response = match &self.settings.reject {
+            Some(reject) => reject.reject(&rejection),
+            None => rejection.response(),
+        };
+        if !response.status().is_success() {
+            rejection.ensure_retry_after(&mut response);
+        }
+        passed.mark(&mut response);
+        Box::new(response)
+    }
+
+    /// Who refused, and for how long.
+    fn exceeded<'r, B>(
+        &'r self,
+        request: &'r Request<B>,
+        applied: &[Applied],
+        decision: &Decision,
+    ) -> Rejection<'r> {
+        let mut rejection = self.rejection(request, Cause::Exceeded);
+        for (window, verdict) in self.enforced(applied, decision) {
+            match verdict.outcome() {
+                Outcome::Passed => continue,
+                Outcome::Refused(wait) => rejection.wait = rejection.wait.max(Some(wait)),
+                Outcome::TooCostly => rejection.cause = Cause::TooCostly,
+            }
+            rejection.violated.push(&window.name);
+            rejection.document = Some(&window.document);
+        }
+        if rejection.cause == Cause::TooCostly {
+            rejection.wait = None;
+        }
+        if rejection.violated.len() > 1 || rejection.cause != Cause::Exceeded {
+            rejection.document = None;
+        }
+        rejection
+    }
+
+    fn rejection<'r, B>(&self, request: &'r Request<B>, cause: Cause) -> Rejection<'r> {
+        Rejection {
+            cause,
+            method: request.method(),
+            headers: request.headers(),
+            violated: SmallVec::new(),
+            wait: None,
+            spare_event_source: self.settings.event_source,
+            document: None,
+        }
+    }
+
+    fn fields(&self, applied: &[Applied], decision: &Decision) -> Fields {
+        let settings = &self.settings;
+        let verdicts = || self.enforced(applied, decision).map(|(_, verdict)| verdict);
+        if !settings.headers.apply(decision.is_allowed(), verdicts()) {
+            return Fields::default();
+        }
+        let named = self.enforced(applied, decision);
+        Fields {
+            policy: self.announced(applied),
+            limit: headers::limit(named.map(|(window, verdict)| (&*window.name, verdict))),
+            legacy: settings
+                .legacy
+                .then(|| headers::legacy(verdicts()))
+                .flatten(),
+        }
+    }
+
+    /// The `RateLimit-Policy` list, ready-made where one window applies with its own quota.
+    fn announced(&self, applied: &[Applied]) -> Option<HeaderValue> {
+        if let [applied] = applied {
+            let window = &self.windows[applied.window];
+            if applied.quota == window.quota && !self.is_shadow(window) {
+                return window.announced.clone();
+            }
+        }
+        let enforced = applied.iter().filter_map(|applied| {
+            let window = &self.windows[applied.window];
+            (!self.is_shadow(window)).then_some((&*window.name, applied.quota))
+        });
+        headers::policy(enforced)
+    }
+
+    fn count(&self, applied: &[Applied], decision: &Decision) {
+        for (applied, verdict) in applied.iter().zip(decision.verdicts()) {
+            let window = &self.windows[applied.window];
+            if !verdict.has_passed() {
+                window.refused.add(1);
+                if self.is_shadow(window) {
+                    emit!(debug, { policy = window.name }, "request would be refused");
+                }
+            } else if decision.is_allowed() {
+                window.passed.add(1);
+            }
+        }
+    }
+
+    fn enforced<'r, 'd>(
+        &'r self,
+        applied: &'d [Applied],
+        decision: &'d Decision,
+    ) -> impl Iterator<Item = (&'r Window, &'d Verdict)> {
+        applied
+            .iter()
+            .zip(decision.verdicts())
+            .map(|(applied, verdict)| (&self.windows[applied.window], verdict))
+            .filter(|(window, _)| !self.is_shadow(window))
+    }
+
+    fn is_shadow(&self, window: &Window) -> bool {
+        self.policies[window.rule].policy.shadow
+    }
+
+    /// Those of `applied` that are windows of the policy `name`.
+    pub(super) fn of_policy(&self, name: &str, applied: AppliedList) -> AppliedList {
+        let is_of = |applied: &Applied| {
+            let rule = self.windows[applied.window].rule;
+            self.policies[rule].policy.name() == name
+        };
+        applied.into_iter().filter(is_of).collect()
+    }
+}
+
+/// A request lacks what a policy counts by.
+struct NoKey;
+
+fn counter(window: &str, outcome: &str) -> Counter {
+    let labels = [("policy", window), ("outcome", outcome)];
+    Counter::new("bartizan_rate_limit_requests_total", &labels)
+}

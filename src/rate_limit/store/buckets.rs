@@ -1,0 +1,268 @@
+//! The decision about several buckets at once, over [tables](Table) of bounded size.
+
+use std::time::Duration;
+
+use portable_atomic::{AtomicU64, Ordering};
+use smallvec::SmallVec;
+
+use super::Check;
+use super::table::{Attempt, Cell, Order, Place, Receipt, Table};
+use crate::clock::Clock;
+use crate::rate_limit::decision::{Decision, Verdict};
+use crate::rate_limit::gcra::{self, Take};
+use crate::rate_limit::quota::Quota;
+
+/// The buckets of all keys, and those that newcomers share where the table is full.
+#[derive(Debug)]
+pub(super) struct Buckets<C> {
+    home: Table<C>,
+    /// One entry for each window that has overflowed in a group of four sets.
+    spill: Table<C>,
+    /// No spilled entry is in use from then on; zero if there is none at all.
+    spilled_until: AtomicU64,
+}
+
+/// Where a check's bucket is.
+#[derive(Clone, Copy)]
+struct Spot {
+    home: Place,
+    /// The bucket that the key would share or has shared, if any is in use anywhere.
+    spill: Option<Place>,
+}
+
+/// A charge that can be undone.
+enum Charge {
+    Home(Receipt),
+    Spill(Receipt),
+}
+
+impl<C: Cell> Buckets<C> {
+    /// Buckets for `keys` keys, rounded up to a power of two.
+    pub(super) fn new(keys: usize) -> Self {
+        let sets = keys.div_ceil(4).next_power_of_two();
+        Self {
+            home: Table::new(sets),
+            spill: Table::new(sets.div_ceil(4)),
+            spilled_until: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.home.capacity()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.home.bytes() + self.spill.bytes()
+    }
+
+    /// Takes the cells of all enforced checks or of none, then those of the shadows.
+    pub(super) fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
+        let (spots, now) = self.look_at_all(checks, clock);
+        let mut verdicts = self.quote(checks, &spots, now);
+        let enforced = |check: &Check<'_>| !check.is_shadow();
+        if (checks.iter().zip(&verdicts)).any(|(c, v)| enforced(c) && !v.has_passed()) {
+            for (check, spot) in checks.iter().zip(&spots) {
+                self.heal(check, spot, now);
+            }
+            return Decision::new(checks, verdicts);
+        }
+        let mut charges: SmallVec<[Charge; 4]> = SmallVec::new();
+        for shadow in [false, true] {
+            for (index, check) in checks.iter().enumerate() {
+                let passed = verdicts[index].has_passed();
+                if check.is_shadow() != shadow || !passed || check.cells() == 0 {
+                    continue;
+                }
+                let (charge, verdict) = self.take(check, spots[index], now, clock);
+                if !shadow && !verdict.has_passed() {
+                    // Lost to a racing request: what was taken goes back, the latest first.
+                    charges.iter().rev().for_each(|charge| self.undo(charge));
+                    verdicts = self.quote(checks, &spots, now);
+                    verdicts[index] = verdict;
+                    return Decision::new(checks, verdicts);
+                }
+                verdicts[index] = verdict;
+                charges.extend(charge);
+            }
+        }
+        Decision::new(checks, verdicts)
+    }
+
+    /// What [`check`](Self::check) would say, without taking anything.
+    pub(super) fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
+        let (spots, now) = self.look_at_all(checks, clock);
+        Decision::new(checks, self.quote(checks, &spots, now))
+    }
+
+    /// Fills the bucket of a check.
+    pub(super) fn reset(&self, check: &Check<'_>) {
+        self.home.change(self.set(check), check.bucket(), |_| 0);
+    }
+
+    /// Puts cells back into the bucket of a check.
+    pub(super) fn refund(&self, check: &Check<'_>, cells: u64) {
+        self.home.change(self.set(check), check.bucket(), |tat| {
+            gcra::refund(check.quota(), tat, cells)
+        });
+    }
+
+    /// Reads the buckets first and the clock after them. A TAT that is too late for the time is then
+    /// known to come from a clock that went back, and not from another thread's later reading.
+    fn look_at_all(&self, checks: &[Check<'_>], clock: &Clock) -> (SmallVec<[Spot; 4]>, u64) {
+        let spots: SmallVec<[Spot; 4]> = checks.iter().map(|check| self.look(check)).collect();
+        let now = clock.now().as_nanos();
+        let until = self.spilled_until.load(Ordering::SeqCst);
+        if until != 0 && until < now {
+            // Newcomers need not look at the spill any more. If this fails, somebody has spilled.
+            let _ =
+                (self.spilled_until).compare_exchange(until, 0, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        (spots, now)
+    }
+
+    fn look(&self, check: &Check<'_>) -> Spot {
+        let home = self.home.find(self.set(check), check.bucket());
+        let spilled = !home.own && self.spilled_until.load(Ordering::SeqCst) != 0;
+        let spill = spilled.then(|| self.look_at_spill(check));
+        Spot { home, spill }
+    }
+
+    fn look_at_spill(&self, check: &Check<'_>) -> Place {
+        let group = self.spill.set_of(self.set(check) as u64 / 4);
+        self.spill.find(group, check.scope())
+    }
+
+    fn set(&self, check: &Check<'_>) -> usize {
+        self.home.set_of(check.bucket())
+    }
+
+    /// What each check comes to if nothing is taken.
+    fn quote(&self, checks: &[Check<'_>], spots: &[Spot], now: u64) -> SmallVec<[Verdict; 4]> {
+        let quote = |(check, spot): (&Check<'_>, &Spot)| {
+            let quota = check.quota();
+            match self.tat(check, spot, now) {
+                Ok(tat) => verdict(quota, tat, now, gcra::take(quota, tat, now, check.cells())),
+                Err(place) => crowded_out(quota, place, now),
+            }
+        };
+        checks.iter().zip(spots).map(quote).collect()
+    }
+
+    /// The TAT that a check starts from, or the place it would get if that were not in use.
+    fn tat(&self, check: &Check<'_>, spot: &Spot, now: u64) -> Result<u64, Place> {
+        if let Some(tat) = spot.home.tat(now, spot.floor(now)) {
+            return Ok(tat);
+        }
+        let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
+        place.tat(now, 0).ok_or(place)
+    }
+
+    /// Takes the cells of one check, whatever other threads do meanwhile.
+    fn take(
+        &self,
+        check: &Check<'_>,
+        mut spot: Spot,
+        mut now: u64,
+        clock: &Clock,
+    ) -> (Option<Charge>, Verdict) {
+        let quota = check.quota();
+        loop {
+            let home = Order {
+                tag: check.bucket(),
+                floor: spot.floor(now),
+                quota,
+                cost: check.cells(),
+                now,
+            };
+            let (attempt, charge): (_, fn(Receipt) -> Charge) =
+                match self.home.attempt(spot.home, home) {
+                    Attempt::Full => {
+                        self.spill_until(gcra::ceiling(quota, now));
+                        let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
+                        let shared = Order {
+                            tag: check.scope(),
+                            floor: 0,
+                            ..home
+                        };
+                        match self.spill.attempt(place, shared) {
+                            Attempt::Full => return (None, crowded_out(quota, place, now)),
+                            attempt => (attempt, Charge::Spill),
+                        }
+                    }
+                    attempt => (attempt, Charge::Home),
+                };
+            match attempt {
+                Attempt::Taken(receipt) => {
+                    let tat = receipt.after.tat;
+                    let verdict = verdict(quota, tat, now, Take::Passed(tat));
+                    return (Some(charge(receipt)), verdict);
+                }
+                Attempt::Refused { tat, take } => return (None, verdict(quota, tat, now, take)),
+                Attempt::Full | Attempt::Raced => {}
+            }
+            spot = self.look(check);
+            now = clock.now().as_nanos();
+        }
+    }
+
+    /// Notes that spilled entries are in use until `tat`, rounded up so that this is seldom written.
+    /// Once nothing is in use the note is taken away by [`look_at_all`](Self::look_at_all).
+    fn spill_until(&self, tat: u64) {
+        let until = (tat >> SPILL_GRAIN).saturating_add(1) << SPILL_GRAIN;
+        if self.spilled_until.load(Ordering::SeqCst) < until {
+            self.spilled_until.fetch_max(until, Ordering::SeqCst);
+        }
+    }
+
+    /// Puts back what a charge took, if nobody has touched the bucket since.
+    fn undo(&self, charge: &Charge) {
+        match charge {
+            Charge::Home(receipt) => self.home.undo(*receipt),
+            Charge::Spill(receipt) => self.spill.undo(*receipt),
+        };
+    }
+
+    /// A bucket that was written under a clock that has gone back since is emptied as of now: its
+    /// caller waits a window, and not the jump. It is the one write of a refusal.
+    fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64) {
+        let late = |tat| gcra::healed(check.quota(), tat, now);
+        match spot.spill {
+            _ if spot.home.own => self.home.amend(spot.home, late),
+            Some(place) if place.own => self.spill.amend(place, late),
+            _ => {}
+        }
+    }
+}
+
+impl Spot {
+    /// The TAT that a newcomer starts from: what it may have taken from the shared bucket counts.
+    fn floor(&self, now: u64) -> u64 {
+        match self.spill {
+            Some(place) if place.own && place.seen.tat > now => place.seen.tat,
+            _ => 0,
+        }
+    }
+}
+
+fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
+    let level = gcra::level(quota, tat, now);
+    let (limit, remaining) = (quota.cells(), level.remaining);
+    let verdict = match take {
+        Take::Passed(_) => Verdict::passed(limit, remaining),
+        Take::Wait(nanos) => Verdict::refused(limit, remaining, Duration::from_nanos(nanos)),
+        Take::Never => Verdict::too_costly(limit, remaining),
+    };
+    verdict.resets(
+        Duration::from_nanos(level.next),
+        Duration::from_nanos(level.full),
+    )
+}
+
+/// The table is full of keys in use, and the shared buckets are those of other windows.
+fn crowded_out(quota: Quota, place: Place, now: u64) -> Verdict {
+    let wait = Duration::from_nanos(place.seen.tat.saturating_sub(now)).min(quota.window());
+    Verdict::refused(quota.cells(), 0, wait).resets(wait, wait)
+}
+
+/// Steps of about a second.
+const SPILL_GRAIN: u32 = 30;

@@ -1,0 +1,120 @@
+//! Buckets in this process's memory, of which there is a fixed amount.
+
+use std::fmt;
+use std::sync::Arc;
+
+use portable_atomic::AtomicU128;
+
+use super::buckets::Buckets;
+use super::{Answer, Check, Never, Store};
+use crate::clock::Clock;
+use crate::rate_limit::decision::Decision;
+
+/// The default store: a table in memory whose size is fixed when it is made.
+///
+/// - **Bounded.** All memory is taken, and every page of it touched, at construction: 20 bytes a
+///   key, 1.25 MiB by default. A flood of distinct keys changes nothing about it.
+/// - **Exact.** A bucket is forgotten only once it is full again, which is what a key that was never
+///   seen has. So nobody resets an exhausted limit by flooding the store with keys.
+/// - **Lock-free.** A look-up reads one cache line, a charge is one 128-bit compare-exchange, and a
+///   refusal writes nothing.
+///
+/// When the four slots that a key may have are all in use by others, the keys that come new share one
+/// further bucket for each window, until a slot is free. Newcomers are then refused earlier than
+/// they would be; what one key may have in all stays within the quota, except that a request in flight
+/// at the very moment a slot becomes free may be counted in the shared bucket alone. To
+/// keep this from happening outside of an attack, choose a
+/// [capacity](Self::with_capacity) of twice the keys that are active within the longest window, for
+/// each window of each policy. Two keys share a bucket by chance once in about 10^18 look-ups.
+///
+/// Where policies race for their last cells, the one taken first is put back in the way that
+/// [`RateLimitLayer`](crate::rate_limit::RateLimitLayer) describes: never over the quota.
+///
+/// x86-64 (with `cmpxchg16b`, found at run time) and aarch64 have the 128-bit atomics this rests on.
+/// Elsewhere `portable-atomic` puts a short lock in their place: correct, slower, and not lock-free.
+///
+/// Clones share the buckets.
+#[derive(Clone)]
+pub struct MemoryStore {
+    buckets: Arc<Buckets<AtomicU128>>,
+}
+
+impl MemoryStore {
+    /// A store for 65,536 keys.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(65_536)
+    }
+
+    /// A store for `keys` keys, rounded up to a power of two: at least 4, and at 20 bytes each.
+    ///
+    /// Every window of every policy counts: a client under two policies is two keys.
+    ///
+    /// # Panics
+    ///
+    /// If `keys` is more than 2^32, or the memory cannot be had.
+    #[must_use]
+    pub fn with_capacity(keys: usize) -> Self {
+        assert!(
+            u32::try_from(keys.saturating_sub(1)).is_ok(),
+            "a store of over 2^32 keys takes over 80 GiB: lower the capacity"
+        );
+        Self {
+            buckets: Arc::new(Buckets::new(keys.max(1))),
+        }
+    }
+
+    /// How many keys have a slot of their own at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buckets.capacity()
+    }
+
+    /// The bytes of the table: what this store takes, and all that it ever will.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.buckets.bytes()
+    }
+
+    /// What [`check`](Store::check) would say, without taking anything.
+    #[must_use]
+    pub fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
+        self.buckets.peek(checks, clock)
+    }
+
+    /// Fills the bucket that a check is about. A bucket that newcomers share is left as it is.
+    pub fn reset(&self, check: &Check<'_>) {
+        self.buckets.reset(check);
+    }
+
+    /// Puts `cells` back into the bucket that a check is about, up to full.
+    ///
+    /// This is a subtraction: if the clients of a bucket race with it, up to one cell may be handed
+    /// out early.
+    pub fn refund(&self, check: &Check<'_>, cells: u64) {
+        self.buckets.refund(check, cells);
+    }
+}
+
+impl Store for MemoryStore {
+    type Wait = Never;
+
+    fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Answer<Never> {
+        Answer::Now(self.buckets.check(checks, clock))
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("capacity", &self.capacity())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,215 @@
+//! Where the buckets are kept.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
+
+use super::decision::Decision;
+use super::quota::Quota;
+use crate::clock::Clock;
+use crate::rand::DigestKey;
+
+pub use self::memory::MemoryStore;
+
+mod buckets;
+mod memory;
+mod table;
+
+/// Keeps the buckets and decides.
+///
+/// The layer asks once per request, with every window that applies to it.
+///
+/// # Contract
+///
+/// - **All or nothing.** If any enforced check is refused, none may stay charged, but where requests
+///   race: then an over-charge is allowed, and letting more pass than the quota is not. A
+///   [shadow](Check::is_shadow) check never refuses anything, and is charged only if the request
+///   passes.
+/// - **It may forget** a bucket that is full, and no other: forgetting one in use resets a limit,
+///   which an attacker who can make a store forget (by flooding it with keys) will have it do.
+/// - **It is called from many threads at once**, and on a path where nothing may block. What has to
+///   wait returns [`Answer::Later`].
+/// - **The wait may be dropped** when the client goes away. The cells may stay charged.
+///
+/// A closure `Fn(&[Check<'_>], &Clock) -> Decision` is a store that answers at once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` keeps no rate limiting buckets",
+    note = "a closure must take `&[Check<'_>]` and `&Clock` and return a `Decision`"
+)]
+pub trait Store: Send + Sync + 'static {
+    /// What an answer that has to be waited for is: a future of the [`Decision`], or [`Never`].
+    type Wait;
+
+    /// Decides about one request, and takes its cells if it passes.
+    ///
+    /// `clock` is the layer's. A store whose time is another's (a server's) need not use it.
+    fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Answer<Self::Wait>;
+}
+
+impl<F> Store for F
+where
+    F: Fn(&[Check<'_>], &Clock) -> Decision + Send + Sync + 'static,
+{
+    type Wait = Never;
+
+    fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Answer<Never> {
+        Answer::Now(self(checks, clock))
+    }
+}
+
+/// A store's answer: here, or on its way.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box for each request would cost more"
+)]
+#[non_exhaustive]
+pub enum Answer<W> {
+    /// The decision.
+    Now(Decision),
+    /// A future of the decision, for which the request is held.
+    Later(W),
+}
+
+/// The [wait](Store::Wait) of a store that always answers at once.
+///
+/// There is no value of this type, so an inner service need not be `Clone` for a request that could
+/// have to be held: none can.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Never {}
+
+/// One window of one policy, asked about one caller.
+#[derive(Clone, Copy)]
+pub struct Check<'a> {
+    policy: &'a str,
+    window: &'a str,
+    scope: u64,
+    key: u64,
+    quota: Quota,
+    cost: u64,
+    shadow: bool,
+}
+
+impl<'a> Check<'a> {
+    /// A check of one cell in the window `window` of the policy `policy`, for the caller `key`.
+    ///
+    /// The window that a policy starts with has the policy's name.
+    #[must_use]
+    pub fn new(policy: &'a str, window: &'a str, key: u64, quota: Quota) -> Self {
+        Self::scoped(policy, window, scope(policy, window), key, quota)
+    }
+
+    /// The same with a [`scope`] that was computed before.
+    pub(super) const fn scoped(
+        policy: &'a str,
+        window: &'a str,
+        scope: u64,
+        key: u64,
+        quota: Quota,
+    ) -> Self {
+        Self {
+            policy,
+            window,
+            scope,
+            key,
+            quota,
+            cost: 1,
+            shadow: false,
+        }
+    }
+
+    /// The same check for `cost` cells. A cost of zero looks and takes nothing.
+    #[must_use]
+    pub const fn cost(mut self, cost: u64) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// The same check, to be counted and never enforced.
+    #[must_use]
+    pub const fn shadow(mut self) -> Self {
+        self.shadow = true;
+        self
+    }
+
+    /// The policy's name.
+    #[must_use]
+    pub const fn policy(&self) -> &'a str {
+        self.policy
+    }
+
+    /// The window's name.
+    #[must_use]
+    pub const fn window(&self) -> &'a str {
+        self.window
+    }
+
+    /// The caller: a keyed digest, which says nothing about who it is and is the same in all windows
+    /// of a policy.
+    #[must_use]
+    pub const fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// The bucket's size and rate.
+    #[must_use]
+    pub const fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// The cells to take.
+    #[must_use]
+    pub const fn cells(&self) -> u64 {
+        self.cost
+    }
+
+    /// Whether the check counts without being enforced.
+    #[must_use]
+    pub const fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// The digest of policy and window, without the caller.
+    pub(super) const fn scope(&self) -> u64 {
+        self.scope
+    }
+
+    /// The digest of policy, window and caller. For one scope it is a permutation of the keys.
+    pub(super) const fn bucket(&self) -> u64 {
+        let mixed = (self.key ^ self.scope).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
+    }
+}
+
+impl fmt::Debug for Check<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check")
+            .field("policy", &self.policy)
+            .field("window", &self.window)
+            .field("quota", &self.quota)
+            .field("cells", &self.cost)
+            .field("shadow", &self.shadow)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The digest that tells one window of one policy from all others, by their names: layers that share
+/// a store share the buckets of policies with the same name.
+pub(super) fn scope(policy: &str, window: &str) -> u64 {
+    let mut hasher = DIGEST_KEY.hasher();
+    hasher.write_usize(policy.len());
+    hasher.write(policy.as_bytes());
+    hasher.write(window.as_bytes());
+    hasher.finish()
+}
+
+/// The scope of a window under another quota than its own.
+pub(super) fn planned(scope: u64, quota: Quota) -> u64 {
+    let mut hasher = DIGEST_KEY.hasher();
+    (scope, quota).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The key of all digests of this process: unknown outside, so nobody can choose keys that collide.
+pub(super) static DIGEST_KEY: LazyLock<DigestKey> = LazyLock::new(DigestKey::default);

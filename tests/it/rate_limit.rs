@@ -1,1 +1,0 @@
-//! `bartizan::rate_limit` as a host sees it.

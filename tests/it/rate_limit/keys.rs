@@ -1,0 +1,137 @@
+//! What requests are counted by, and what becomes of those that lack it.
+
+use super::*;
+use bartizan::rate_limit::Route;
+
+fn keyed(key: impl Into<Key>) -> Host {
+    Host::new([Policy::new("api", Quota::per_minute(1)).by(key)])
+}
+
+#[tokio::test]
+async fn each_client_address_has_a_bucket() {
+    let mut host = keyed(per_client());
+    assert_eq!(host.status(from("192.0.2.1")).await, 200);
+    assert_eq!(host.status(from("192.0.2.1")).await, 429);
+    assert_eq!(host.status(from("192.0.2.2")).await, 200);
+}
+
+#[tokio::test]
+async fn an_ipv6_client_is_its_64_bit_prefix() {
+    let mut host = keyed(per_client());
+    assert_eq!(host.status(from("2001:db8:1:2::a")).await, 200);
+    assert_eq!(host.status(from("2001:db8:1:2:ffff::b")).await, 429);
+    assert_eq!(host.status(from("2001:db8:1:3::a")).await, 200);
+}
+
+#[tokio::test]
+async fn a_mapped_ipv4_client_is_its_ipv4_address_and_not_the_whole_internet() {
+    let mut host = keyed(per_client());
+    assert_eq!(host.status(from("::ffff:192.0.2.1")).await, 200);
+    assert_eq!(host.status(from("192.0.2.1")).await, 429);
+    assert_eq!(host.status(from("::ffff:192.0.2.2")).await, 200);
+}
+
+#[tokio::test]
+async fn a_request_without_an_address_shares_a_bucket_and_is_no_error() {
+    let mut host = keyed(per_client());
+    assert_eq!(host.status(get("/")).await, 200);
+    assert_eq!(host.status(get("/")).await, 429);
+    assert_eq!(host.status(from("192.0.2.1")).await, 200);
+}
+
+#[tokio::test]
+async fn leaving_a_header_out_escapes_nothing() {
+    let mut host = keyed(key::header("X-Api-Key"));
+    assert_eq!(host.status(with(get("/"), "x-api-key", "one")).await, 200);
+    assert_eq!(host.status(with(get("/"), "x-api-key", "two")).await, 200);
+    assert_eq!(host.status(with(get("/"), "x-api-key", "one")).await, 429);
+    assert_eq!(host.status(get("/")).await, 200);
+    assert_eq!(host.status(get("/a")).await, 429);
+    assert_eq!(host.status(with(get("/"), "x-api-key", "")).await, 429);
+}
+
+#[tokio::test]
+async fn sending_a_header_twice_escapes_nothing() {
+    let twice = |first: &str| with(with(get("/"), "x-api-key", first), "x-api-key", "own");
+    let mut host = keyed(key::header("x-api-key"));
+    assert_eq!(host.status(twice("a")).await, 200);
+    assert_eq!(host.status(twice("b")).await, 429);
+    let mut host = keyed(key::header("x-api-key").or_skip());
+    assert_eq!(host.passing(3, || get("/")).await, 3);
+    assert_eq!(host.passing(3, || twice("a")).await, 1);
+    let mut host = keyed(key::header("x-api-key").or_reject());
+    assert_eq!(host.status(twice("a")).await, 400);
+}
+
+#[tokio::test]
+async fn a_missing_key_that_is_to_be_rejected_is_a_bad_request() {
+    let mut host = keyed(key::header("x-api-key").or_reject());
+    let response = host.send(get("/")).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(header(&response, "retry-after"), None);
+    assert_eq!(
+        text(response).await,
+        r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"the request lacks what its rate limit is counted by"}"#
+    );
+    assert_eq!(host.status(with(get("/"), "x-api-key", "a")).await, 200);
+}
+
+#[tokio::test]
+async fn a_shadow_rejects_no_missing_key() {
+    let key = key::header("x-api-key").or_reject();
+    let mut host = Host::new([minutely("trial", 1).by(key).shadow()]);
+    assert_eq!(host.passing(3, || get("/")).await, 3);
+}
+
+#[tokio::test]
+async fn an_extension_and_a_closure_are_keys() {
+    #[derive(Clone)]
+    struct User {
+        name: &'static str,
+    }
+    let user = |name| {
+        let mut request = get("/");
+        request.extensions_mut().insert(User { name });
+        request
+    };
+    let mut host = keyed(key::extension(|user: &User| user.name));
+    assert_eq!(host.status(user("ann")).await, 200);
+    assert_eq!(host.status(user("bob")).await, 200);
+    assert_eq!(host.status(user("ann")).await, 429);
+
+    let mut host = keyed(key::from_fn(|head| head.uri().query().map(str::len)));
+    assert_eq!(host.status(get("/?a")).await, 200);
+    assert_eq!(host.status(get("/?b")).await, 429);
+    assert_eq!(host.status(get("/?bb")).await, 200);
+}
+
+#[tokio::test]
+async fn a_path_parameter_is_a_key_however_it_is_encoded() {
+    let mut host = Host::new([minutely("user", 1)
+        .on(Route::get("/users/{id}/orders"))
+        .by(key::path_param("id"))]);
+    assert_eq!(host.status(get("/users/ann/orders")).await, 200);
+    assert_eq!(host.status(get("/users/bob/orders")).await, 200);
+    assert_eq!(host.status(get("/users/%61nn/orders")).await, 429);
+}
+
+#[tokio::test]
+async fn the_parts_of_a_tuple_do_not_run_into_each_other() {
+    let mut host = keyed((key::header("x-a"), key::header("x-b")));
+    let pair = |a: &str, b: &str| with(with(get("/"), "x-a", a), "x-b", b);
+    assert_eq!(host.status(pair("a:b", "c")).await, 200);
+    assert_eq!(host.status(pair("a", "b:c")).await, 200);
+    assert_eq!(host.status(pair("ab", "c")).await, 200);
+    assert_eq!(host.status(pair("c", "a:b")).await, 200);
+    assert_eq!(host.status(pair("a:b", "c")).await, 429);
+}
+
+#[tokio::test]
+async fn each_part_of_a_tuple_says_what_becomes_of_requests_without_it() {
+    let tenant = || key::header("x-tenant");
+    let mut host = keyed((tenant().or_reject(), per_client()));
+    assert_eq!(host.status(get("/")).await, 400);
+    assert_eq!(host.status(with(get("/"), "x-tenant", "t")).await, 200);
+    let mut host = keyed((tenant().or_skip(), per_client(), key::constant()));
+    assert_eq!(host.passing(3, || from("192.0.2.1")).await, 3);
+}

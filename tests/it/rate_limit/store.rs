@@ -1,0 +1,146 @@
+//! The store in memory: its bound, its exactness under threads, and what a flood cannot do.
+
+use super::*;
+use bartizan::rate_limit::{Answer, Check, Decision, MemoryStore, Store};
+
+fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
+    match store.check(checks, clock) {
+        Answer::Now(decision) => decision,
+        _ => unreachable!("memory answers at once"),
+    }
+}
+
+fn passes(store: &MemoryStore, clock: &Clock, key: u64, quota: Quota) -> bool {
+    check(store, clock, &[Check::new("p", "p", key, quota)]).is_allowed()
+}
+
+#[test]
+fn threads_at_a_frozen_time_admit_exactly_the_burst() {
+    let quota = Quota::per_hour(1000);
+    for round in 0..20 {
+        let (store, clock) = (MemoryStore::with_capacity(16), Clock::manual());
+        let admitted: usize = std::thread::scope(|scope| {
+            let count = || {
+                (0..1000)
+                    .filter(|_| passes(&store, &clock, round, quota))
+                    .count()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert_eq!(admitted, 1000);
+    }
+}
+
+#[test]
+fn threads_under_two_policies_never_exceed_either() {
+    let (wide, narrow) = (Quota::per_hour(2000), Quota::per_hour(300));
+    for round in 0..10 {
+        let (store, clock) = (MemoryStore::new(), Clock::manual());
+        let checks = [
+            Check::new("a", "a", 1, wide),
+            Check::new("b", "b", round, narrow),
+        ];
+        let admitted: usize = std::thread::scope(|scope| {
+            let count = || {
+                (0..1000)
+                    .filter(|_| check(&store, &clock, &checks).is_allowed())
+                    .count()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
+        });
+        assert!(admitted <= 300, "{admitted}");
+        assert!(admitted >= 290, "a race may refuse, and seldom: {admitted}");
+        let left = store.peek(&checks, &clock).verdicts()[0].remaining();
+        assert!(
+            (1690..=1700).contains(&left),
+            "refused requests drained the other policy: {left}"
+        );
+    }
+}
+
+#[test]
+fn a_key_at_its_limit_stays_refused_through_a_flood_of_ten_times_the_capacity() {
+    let (store, clock) = (MemoryStore::with_capacity(4096), Clock::manual());
+    let quota = Quota::per_hour(3);
+    assert!((0..3).all(|_| passes(&store, &clock, 7, quota)));
+    for key in 1000..1000 + 10 * 4096 {
+        passes(&store, &clock, key, quota);
+        if key % 512 == 0 {
+            assert!(!passes(&store, &clock, 7, quota), "after {key}");
+        }
+    }
+    assert!(!passes(&store, &clock, 7, quota));
+    clock.advance(quota.interval());
+    assert!(passes(&store, &clock, 7, quota));
+}
+
+#[test]
+fn a_full_store_serves_newcomers_from_shared_buckets_and_recovers() {
+    let (store, clock) = (MemoryStore::with_capacity(4), Clock::manual());
+    let quota = Quota::per_minute(10);
+    assert_eq!(store.capacity(), 4);
+    assert!((0..4).all(|key| passes(&store, &clock, key, quota)));
+    let newcomers = (100..200)
+        .filter(|key| passes(&store, &clock, *key, quota))
+        .count();
+    assert_eq!(newcomers, 10, "all newcomers share one bucket");
+    assert!(
+        (0..4).all(|key| passes(&store, &clock, key, quota)),
+        "the others keep theirs"
+    );
+    clock.advance(Duration::from_secs(60));
+    let newcomers = (100..104)
+        .filter(|key| passes(&store, &clock, *key, quota))
+        .count();
+    assert_eq!(newcomers, 4, "each has a bucket of its own again");
+}
+
+#[test]
+fn moving_from_a_shared_bucket_to_one_of_its_own_gains_a_key_nothing() {
+    let (store, clock) = (MemoryStore::with_capacity(4), Clock::manual());
+    let short = Quota::per_second(1);
+    let long = Quota::per_hour(10);
+    let long_check = |key| Check::new("long", "long", key, long);
+    assert!((0..4).all(|key| passes(&store, &clock, key, short)));
+    let take = || check(&store, &clock, &[long_check(9)]).is_allowed();
+    assert_eq!((0..20).filter(|_| take()).count(), 10);
+    clock.advance(Duration::from_secs(2));
+    // The four are gone and the key gets a slot, which starts as empty as the shared bucket is.
+    assert_eq!((0..20).filter(|_| take()).count(), 0);
+    clock.advance(long.interval());
+    assert_eq!((0..20).filter(|_| take()).count(), 1);
+}
+
+#[test]
+fn windows_of_different_length_do_not_mix_in_shared_buckets() {
+    let (store, clock) = (MemoryStore::with_capacity(4), Clock::manual());
+    assert!((0..4).all(|key| passes(&store, &clock, key, Quota::per_day(1))));
+    let daily = Check::new("daily", "daily", 50, Quota::per_day(1));
+    let quick = Check::new("quick", "quick", 50, Quota::per_second(5));
+    assert!(check(&store, &clock, &[daily, quick]).is_allowed());
+    assert!(!check(&store, &clock, &[daily]).is_allowed());
+    assert!(check(&store, &clock, &[quick]).is_allowed());
+}
+
+#[test]
+fn the_bytes_are_fixed_and_few() {
+    let store = MemoryStore::new();
+    assert_eq!(store.capacity(), 65_536);
+    assert_eq!(store.bytes(), 65_536 * 20);
+    assert_eq!(MemoryStore::with_capacity(0).capacity(), 4);
+    assert_eq!(MemoryStore::with_capacity(1000).capacity(), 1024);
+}
+
+#[test]
+#[should_panic(expected = "lower the capacity")]
+fn a_store_that_no_machine_holds_is_refused() {
+    let _ = MemoryStore::with_capacity(usize::MAX);
+}
