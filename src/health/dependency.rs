@@ -103,7 +103,8 @@ impl Dependency {
     }
 
     /// How many results in a row it takes to get worse: 1 to 100, default 2. The first result after
-    /// start counts at once.
+    /// start counts at once. What [depends on](Self::depends_on) others takes up to twice as many
+    /// to fail, while it is not clear that the cause is not one of them.
     pub const fn fall(mut self, results: u32) -> Self {
         self.fall = results;
         self

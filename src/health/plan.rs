@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::graph::{Graph, Mask};
+use super::graph::Graph;
 use super::probe::Outcome;
 use super::report::{Check, Scope};
 use super::track::Track;
@@ -56,6 +56,8 @@ struct Node {
     blocked: bool,
     /// It was blocked and has not answered since.
     unverified: bool,
+    /// When the first of its last failures in a row was taken.
+    failing_since: Option<Instant>,
     last: Option<Last>,
 }
 
@@ -95,6 +97,7 @@ impl Plan {
                 track: Track::new(timing.fall, timing.rise),
                 blocked: false,
                 unverified: false,
+                failing_since: None,
                 last: None,
             })
             .collect();
@@ -149,45 +152,32 @@ impl Plan {
             node.phase = Phase::Idle { due: now };
             return;
         }
-        if late {
-            // Counted already, each time it was sampled.
-            let due = now.after(rand::jitter(
-                node.timing.interval_failing,
-                self.jitter_percent,
-            ));
-            node.phase = Phase::Idle { due };
-            return;
+        if !late {
+            // A late one was counted each time it was sampled.
+            self.record(index, outcome, now, time);
         }
-        node.phase = Phase::Idle { due: now };
-        self.record(index, outcome, now, time);
-        let node = &mut self.nodes[index];
-        let failing = node.track.failures() > 0 || node.track.state() == Some(Status::Fail);
-        let wait = if failing {
-            node.timing.interval_failing
-        } else {
+        let node = &self.nodes[index];
+        let recovered = node.track.failures() == 0 && node.track.state() != Some(Status::Fail);
+        let wait = if recovered {
             node.timing.interval
+        } else {
+            node.timing.interval_failing
         };
-        let due = now.after(rand::jitter(wait, self.jitter_percent));
-        node.phase = Phase::Idle { due };
+        let due = now.after(self.spread(wait));
+        self.nodes[index].phase = Phase::Idle { due };
     }
 
     /// Takes note of time that has passed: a run that has not answered within its soft deadline has
     /// failed, and failed again whenever the next run would have begun; results grow too old.
     pub(super) fn sample(&mut self, now: Instant, time: SystemTime) {
         for index in 0..self.nodes.len() {
-            let node = &mut self.nodes[index];
-            let Phase::Running { sample, .. } = node.phase else {
-                continue;
-            };
-            if sample > now {
-                continue;
+            match self.nodes[index].phase {
+                Phase::Running { sample, .. } if sample <= now => {}
+                _ => continue,
             }
-            let again = rand::jitter(node.timing.interval_failing, self.jitter_percent);
-            node.phase = Phase::Running {
-                sample: now.after(again),
-                late: true,
-            };
-            if !node.blocked {
+            let sample = now.after(self.spread(self.nodes[index].timing.interval_failing));
+            self.nodes[index].phase = Phase::Running { sample, late: true };
+            if !self.nodes[index].blocked {
                 self.record(index, Outcome::failed(Reason::Timeout, None), now, time);
             }
         }
@@ -264,14 +254,18 @@ impl Plan {
     }
 
     fn record(&mut self, index: usize, outcome: Outcome, now: Instant, time: SystemTime) {
-        let held = self.any_suspect(self.graph.ancestors(index));
+        let begins_to_fail =
+            outcome.status == Status::Fail && self.nodes[index].track.failures() == 0;
+        if begins_to_fail {
+            self.nodes[index].failing_since = Some(now);
+        }
+        let held = self.may_be_innocent(index);
         let node = &mut self.nodes[index];
         let before = node.track.state();
         let flipped = node.track.record(outcome.status, outcome.reason, held);
         let moved = node.track.state() != before;
         self.changed |= flipped || node.unverified;
         node.unverified = false;
-        let begins_to_fail = node.track.failures() == 1;
         node.last = Some(Last {
             outcome,
             at: now,
@@ -320,10 +314,20 @@ impl Plan {
         !self.nodes[index].blocked && self.graph.parents(index).iter().all(known)
     }
 
-    fn any_suspect(&self, among: &Mask) -> bool {
-        !among.is_empty()
-            && (0..self.nodes.len())
-                .any(|index| among.contains(index) && self.nodes[index].track.is_suspect())
+    /// Whether something that `index` rests on may yet turn out to be the cause of its failures:
+    /// it has begun to fail too, or has not answered since.
+    fn may_be_innocent(&self, index: usize) -> bool {
+        let since = self.nodes[index].failing_since;
+        let silent = |parent: &usize| self.nodes[*parent].last.as_ref().map(|last| last.at) < since;
+        let above = self.graph.ancestors(index);
+        self.graph.parents(index).iter().any(silent)
+            || (!above.is_empty()
+                && (0..self.nodes.len())
+                    .any(|index| above.contains(index) && self.nodes[index].track.is_suspect()))
+    }
+
+    fn spread(&self, interval: Duration) -> Duration {
+        rand::jitter(interval, self.jitter_percent)
     }
 
     fn in_time(&self) -> usize {

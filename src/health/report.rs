@@ -186,7 +186,7 @@ impl Report {
 }
 
 /// The state of one dependency at one moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Check {
     pub(super) name: Arc<str>,
     pub(super) scope: Scope,

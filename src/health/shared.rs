@@ -79,8 +79,8 @@ impl Shared {
             names,
             dependencies: report.checks.len(),
             viewers,
-            snapshot: ArcSwap::from_pointee(Snapshot::render(&report, fresh_until)),
-            stale: Snapshot::render(&stale, fresh_until),
+            snapshot: ArcSwap::from_pointee(Snapshot::render(&report, fresh_until, None)),
+            stale: Snapshot::render(&stale, fresh_until, None),
             stale_told: AtomicBool::new(false),
             changes: watch::Sender::new(Arc::clone(&report)),
             control: Mutex::new(Control {
@@ -108,7 +108,8 @@ impl Shared {
         }
         let report = Arc::new(report);
         control.report = Arc::clone(&report);
-        let snapshot = Snapshot::render(&report, control.fresh_until);
+        let pages = self.snapshot.load();
+        let snapshot = Snapshot::render(&report, control.fresh_until, Some((&before, &pages)));
         self.snapshot.store(Arc::new(snapshot));
         if moved {
             // Under the lock, so that nobody sees transitions out of order. It only wakes.

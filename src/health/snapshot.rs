@@ -1,5 +1,7 @@
 //! Every page of one report, rendered ahead of all requests.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -21,11 +23,22 @@ pub(super) struct Snapshot {
     pub(super) report: Document,
     pub(super) status: [Page; 2],
     /// One per dependency, as declared.
-    pub(super) each: Vec<Document>,
+    pub(super) each: Vec<Arc<Document>>,
 }
 
 impl Snapshot {
-    pub(super) fn render(report: &Report, fresh_until: Instant) -> Self {
+    /// Renders `report`; what is the same as `before` is taken from there.
+    pub(super) fn render(
+        report: &Report,
+        fresh_until: Instant,
+        before: Option<(&Report, &Self)>,
+    ) -> Self {
+        let each = |(index, check): (usize, &Check)| match before {
+            Some((report, pages)) if report.checks[index] == *check => {
+                Arc::clone(&pages.each[index])
+            }
+            _ => Arc::new(Document::of(check)),
+        };
         let code = code(report.status());
         Self {
             fresh_until,
@@ -38,7 +51,7 @@ impl Snapshot {
                 text: Viewer::ALL.map(|viewer| text::report(report, viewer).into()),
             },
             status: Viewer::ALL.map(|viewer| Page::new(code, json::status(report, viewer))),
-            each: report.checks.iter().map(Document::of).collect(),
+            each: report.checks.iter().enumerate().map(each).collect(),
         }
     }
 }

@@ -219,6 +219,26 @@ fn a_child_that_feels_it_first_does_not_take_the_blame() {
 }
 
 #[test]
+fn a_child_waits_for_a_parent_that_takes_its_time_to_answer() {
+    let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
+    plan.nodes[0].timing.soft = Duration::from_secs(4);
+    plan.nodes[1].track = Track::new(1, 1);
+    round(&mut plan, 0, |_| pass());
+    assert_eq!(started(&mut plan, 5 * SECOND), [0, 1]);
+    plan.finish(1, refused(), at(5 * SECOND), TIME);
+    assert_eq!(states(&plan, 5 * SECOND)[1], (Status::Pass, None));
+    plan.finish(0, pass(), at(7 * SECOND), TIME);
+    assert_eq!(started(&mut plan, 7 * SECOND), [1]);
+    plan.finish(1, refused(), at(7 * SECOND), TIME);
+    let seen = states(&plan, 7 * SECOND);
+    assert_eq!(
+        seen[1],
+        (Status::Fail, Some(Reason::Refused)),
+        "its parent is innocent"
+    );
+}
+
+#[test]
 fn a_result_from_before_the_parent_fell_is_not_believed() {
     let mut plan = plan(&[("db", &[]), ("ledger", &["db"])], 16);
     round(&mut plan, 0, |_| pass());

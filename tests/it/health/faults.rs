@@ -2,6 +2,7 @@
 
 use std::future::{pending, ready};
 
+use bartizan::clock::Clock;
 use bartizan::health::{Dependency, Reason};
 
 use super::*;
@@ -29,11 +30,29 @@ mod futures_switch {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_is_known_within_nine_seconds_and_holds_one_run() {
+async fn with_the_defaults_a_hang_is_known_within_nine_seconds() {
+    let clock = Clock::new();
+    let mut longest = Duration::ZERO;
+    for _ in 0..50 {
+        let switch = Switch::default();
+        let database = Dependency::local("database", switched(&switch));
+        let health = run(builder().jitter_percent(10).dependency(database)).await;
+        let mut transitions = health.subscribe();
+        transitions.current();
+        // Right after a run that went well: the worst moment.
+        switch.set(2);
+        let began = clock.now();
+        assert!(!transitions.changed().await.unwrap().is_ready());
+        longest = longest.max(clock.now().since(began));
+    }
+    assert!((secs(8)..=secs(9)).contains(&longest), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_holds_one_run_and_leaves_liveness_alone() {
     let (runs, switch) = (Runs::default(), Switch::default());
     let database = Dependency::local("database", runs.of(switched(&switch)));
-    // Jitter as it is by default: the bound is the worst case's.
-    let health = run(builder().jitter_percent(10).dependency(database)).await;
+    let health = run(builder().dependency(database)).await;
     assert_eq!(get(&health, "/readyz").await, (200, "ok".into()));
 
     switch.set(2);
@@ -247,6 +266,20 @@ async fn all_shared_down_is_200_and_one_local_down_is_503() {
     let health = run(builder().dependency(down("a")).dependency(local)).await;
     assert_eq!(get(&health, "/readyz").await.0, 503);
     assert_eq!(get(&health, "/livez").await.0, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exhausted_pool_is_a_warning_and_nobody_queues_for_it() {
+    let runs = Runs::default();
+    let acquire = || async {
+        tokio::time::sleep(millis(400)).await;
+        Err::<(), _>("pool timed out while waiting for an open connection")
+    };
+    let health = run(builder().dependency(Dependency::local("database", runs.of(acquire)))).await;
+    pass(secs(60)).await;
+    let warned = r#"{"status":"warn","reasons":["pool_exhausted"]}"#;
+    assert_eq!(get(&health, "/health").await, (200, warned.into()));
+    assert_eq!((runs.begun(), runs.most_in_flight()), (12, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -109,6 +109,60 @@ async fn its_paths_are_routes_as_axum_writes_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn over_hyper_a_head_has_the_length_of_the_page_and_no_body() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::server::conn::auto;
+    use hyper_util::service::TowerToHyperService;
+
+    let health = run(builder()).await;
+    for version in [http::Version::HTTP_11, http::Version::HTTP_2] {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let service = TowerToHyperService::new(health.service());
+        tokio::spawn(async move {
+            let server_side = auto::Builder::new(TokioExecutor::new());
+            server_side
+                .serve_connection(TokioIo::new(server), service)
+                .await
+        });
+        let mut responses = Vec::new();
+        let requests = ["HEAD", "GET"].map(|method| {
+            let request = Request::builder()
+                .method(method)
+                .uri("http://localhost/health");
+            request.body(Full::<Bytes>::default()).unwrap()
+        });
+        if version == http::Version::HTTP_2 {
+            let handshake =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client));
+            let (mut sender, connection) = handshake.await.unwrap();
+            tokio::spawn(connection);
+            for request in requests {
+                responses.push(sender.send_request(request).await.unwrap());
+            }
+        } else {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(client))
+                    .await
+                    .unwrap();
+            tokio::spawn(connection);
+            for request in requests {
+                sender.ready().await.unwrap();
+                responses.push(sender.send_request(request).await.unwrap());
+            }
+        }
+        let page = r#"{"status":"pass"}"#;
+        for (response, body) in responses.into_iter().zip(["", page]) {
+            assert_eq!(response.version(), version);
+            assert_eq!(response.headers()["content-length"], page.len().to_string());
+            assert_eq!(
+                response.into_body().collect().await.unwrap().to_bytes(),
+                body
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_front_of_grpc_it_leaves_calls_and_their_trailers_alone() {
     let health = run(builder()).await;
     let called = Arc::new(AtomicBool::new(false));
