@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Timing;
-use super::probe::{ErasedProbe, Limits, Probe};
+use super::probe::check::{ErasedProbe, Probe};
+use super::probe::outcome::Limits;
 use super::report::Scope;
 use crate::config::ConfigError;
 

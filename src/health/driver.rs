@@ -17,7 +17,8 @@ use super::Reason;
 use super::beat::LiveCheck;
 use super::dependency::Dependency;
 use super::plan::Plan;
-use super::probe::{ErasedProbe, Limits, Outcome};
+use super::probe::check::ErasedProbe;
+use super::probe::outcome::{Limits, Outcome};
 use super::shared::Shared;
 use crate::clock::{Clock, Instant};
 use crate::trace::emit;
@@ -29,7 +30,7 @@ use crate::trace::emit;
 /// same happens when the builder's maximum age has passed. Either is logged once.
 ///
 /// All probes run inside this one future: a probe that blocks its thread holds up the others, and
-/// shows as `stale`. Wrap it in [`probe::blocking`](super::probe::blocking).
+/// shows as `stale`. Wrap it in [`probe::blocking`](super::probe::blocking()).
 ///
 /// # Panics
 ///

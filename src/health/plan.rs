@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::graph::Graph;
-use super::probe::Outcome;
+use super::probe::outcome::Outcome;
 use super::report::{Check, Scope};
 use super::track::Track;
 use super::{Reason, Status};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::probe::Outcome;
+use super::probe::outcome::Outcome;
 use super::{Reason, Status};
 
 /// Whose trouble a dependency's failure is.

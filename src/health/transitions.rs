@@ -14,7 +14,33 @@ use crate::trace::emit;
 /// It always shows the newest state. A reader that is slow misses what lay between, never what is,
 /// and can tell by the [generation](Report::generation); it delays neither probes nor other readers.
 ///
-/// From [`Health::subscribe`](super::Health::subscribe).
+/// # Example
+///
+/// The health service of gRPC, kept in step:
+///
+/// ```
+/// use bartizan::health::Health;
+/// use tonic_health::ServingStatus;
+///
+/// # fn main() -> Result<(), bartizan::config::ConfigError> {
+/// let (health, driver) = Health::builder("orders", "1.4.2").build()?;
+/// let (reporter, service) = tonic_health::server::health_reporter();
+/// let mut transitions = health.subscribe();
+/// let follow = async move {
+///     loop {
+///         let status = match transitions.current().is_ready() {
+///             true => ServingStatus::Serving,
+///             false => ServingStatus::NotServing,
+///         };
+///         reporter.set_service_status("", status).await;
+///         if transitions.changed().await.is_none() {
+///             break;
+///         }
+///     }
+/// };
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Transitions {
     changes: watch::Receiver<Arc<Report>>,
@@ -30,7 +56,7 @@ impl Transitions {
         Arc::clone(&self.changes.borrow_and_update())
     }
 
-    /// Waits for a transition that has not been seen yet; `None` when there will be no more, since
+    /// Waits for a transition that has not been seen yet, and returns the state after it; `None` when there will be no more, since
     /// every handle, endpoint and the driver are gone.
     ///
     /// # Cancel safety

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::Reason;
-use super::{IntoOutcome, Observation, Probe, ProbeError};
+use super::check::{IntoOutcome, Probe};
+use super::error::ProbeError;
+use super::observation::Observation;
 
 /// Makes a probe of a function that blocks: a synchronous driver, a file system.
 ///

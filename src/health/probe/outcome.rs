@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Reason, Status};
-use super::{Observation, ProbeError};
+use super::error::ProbeError;
+use super::observation::Observation;
 
 /// The limits that a dependency sets to what its probe observes.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::health::Reason;
-use crate::health::probe::{Limits, Observation, Outcome, ProbeError};
+
+use crate::health::probe::outcome::{Limits, Outcome};
 use crate::health::report::Scope;
 use crate::health::report::tests::report;
+use crate::health::{Observation, ProbeError, Reason};
 
 fn parsed(bytes: Vec<u8>) -> Value {
     serde_json::from_slice(&bytes).unwrap()
