@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::event::{Event, NewEvent};
 use super::id::EventId;
 
-/// An event as it goes out: what [`respond`](super::respond) sends.
+/// An event as it goes out: what [`respond`](fn@super::respond) sends.
 ///
 /// ```
 /// use bartizan::event_stream::{Encoded, NewEvent};

@@ -28,7 +28,7 @@
 //!    streams it gets one that says when to come back and ends; others get a 503. 204 is for those
 //!    who should never come back ([`Denied::for_good`]).
 //!
-//! [`respond`] is for a stream of events that is nobody's log.
+//! [`respond()`] is for a stream of events that is nobody's log.
 //!
 //! # Deployment
 //!
