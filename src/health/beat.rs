@@ -5,13 +5,14 @@
 //! is not async.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::panic::caught;
 use super::report::Alive;
 use crate::clock::Instant;
+use crate::config::ConfigError;
 
 /// A sign of life that a loop of the host gives each time round.
 ///
@@ -37,7 +38,8 @@ pub struct Beat {
 }
 
 impl Beat {
-    /// A beat that may be silent for `max_silence`, counted from the first poll of the driver.
+    /// A beat that may be silent for `max_silence`, counted from the first poll of the driver: at
+    /// least 3 s. Its name follows the rule of a dependency's, and is unlike each of theirs.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, max_silence: Duration) -> Self {
         Self {
@@ -52,8 +54,15 @@ impl Beat {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) const fn max_silence(&self) -> Duration {
-        self.max_silence
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_silence >= MIN_SILENCE {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            format!("longest silence of beat {:?}", self.name),
+            format!("{:?}", self.max_silence),
+            "use at least 3 s: it is looked at every second",
+        ))
     }
 }
 
@@ -80,6 +89,13 @@ impl LiveCheck {
         }
     }
 
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Beat { beat, .. } => beat.validate(),
+            Self::Function { .. } => Ok(()),
+        }
+    }
+
     /// Looks once. A function that panics has not said that it is alive.
     pub(super) fn look(&mut self, now: Instant) -> Alive {
         let passes = match self {
@@ -87,9 +103,7 @@ impl LiveCheck {
                 let silent = silence.after(beat.count.load(Ordering::Relaxed), now);
                 silent <= beat.max_silence
             }
-            Self::Function { passes, .. } => {
-                catch_unwind(AssertUnwindSafe(passes)).unwrap_or_default()
-            }
+            Self::Function { passes, .. } => caught(passes).unwrap_or(false),
         };
         Alive {
             name: Arc::clone(self.name()),
@@ -130,6 +144,7 @@ impl Silence {
 
 /// The driver looks every second; a longer gap is its own, not the beat's.
 const MAX_STEP: Duration = Duration::from_secs(3);
+const MIN_SILENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

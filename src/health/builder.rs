@@ -140,18 +140,13 @@ impl HealthBuilder {
             .collect();
         let graph = Graph::new(&nodes)?;
         let live_names = self.alive.iter().map(|check| &**check.name());
-        graph::unique_names(
-            nodes
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .chain(live_names),
-        )?;
+        let names = nodes.iter().map(|(name, _)| name.as_str());
+        graph::unique_names(names.chain(live_names))?;
 
         let timings: Vec<_> = (self.dependencies.iter())
             .map(|dependency| (dependency.scope, dependency.timing()))
             .collect();
-        let retry_after = timings
-            .iter()
+        let soonest = (timings.iter())
             .map(|(_, timing)| timing.interval_failing)
             .min();
         let plan = Plan::new(graph, timings, self.concurrency, self.jitter_percent);
@@ -179,7 +174,7 @@ impl HealthBuilder {
         let shared = Arc::new(Shared::new(
             report,
             self.max_age,
-            seconds_rounded_up(retry_after.unwrap_or(DEFAULT_RETRY)),
+            seconds_rounded_up(soonest.unwrap_or(DEFAULT_RETRY)),
             self.viewers,
         ));
         let jobs = self.dependencies.into_iter().map(Job::new).collect();
@@ -218,12 +213,7 @@ impl HealthBuilder {
             let value = self.jitter_percent.to_string();
             return Err(ConfigError::new("jitter_percent", value, "use 0 to 50"));
         }
-        if let Some(LiveCheck::Beat { beat, .. }) = (self.alive.iter()).find(|check| {
-            matches!(check, LiveCheck::Beat { beat, .. } if beat.max_silence() < MIN_MAX_AGE)
-        }) {
-            let value = format!("{:?}", beat.max_silence());
-            return Err(ConfigError::new("beat", value, "allow at least 3 s of silence: it is looked at every second"));
-        }
+        self.alive.iter().try_for_each(LiveCheck::validate)?;
         self.dependencies.iter().try_for_each(Dependency::validate)
     }
 }

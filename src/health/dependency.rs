@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan::Timing;
-use super::probe::check::{ErasedProbe, Probe};
+use super::probe::contract::{ErasedProbe, Probe};
 use super::probe::outcome::Limits;
 use super::report::Scope;
 use crate::config::ConfigError;

@@ -1,9 +1,8 @@
 //! The driver: one future that runs every probe and renders what came of it.
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,8 +15,9 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::Reason;
 use super::beat::LiveCheck;
 use super::dependency::Dependency;
+use super::panic::discard;
 use super::plan::Plan;
-use super::probe::check::ErasedProbe;
+use super::probe::contract::ErasedProbe;
 use super::probe::outcome::{Limits, Outcome};
 use super::shared::Shared;
 use crate::clock::{Clock, Instant};
@@ -208,13 +208,6 @@ impl Job {
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Job").field(&self.name).finish()
-    }
-}
-
-/// Drops what a panic carried, which may panic in turn; what that carries is leaked.
-fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
     }
 }
 

@@ -22,13 +22,6 @@ pub(super) struct Graph {
 impl Graph {
     /// Builds the graph of `nodes`: each a name and the names it depends on.
     pub(super) fn new(nodes: &[(String, Vec<String>)]) -> Result<Self, ConfigError> {
-        if nodes.len() > MAX_NAMES {
-            return Err(ConfigError::new(
-                "dependencies",
-                nodes.len().to_string(),
-                format!("at most {MAX_NAMES} fit into one service: group some in one probe"),
-            ));
-        }
         let names = unique_names(nodes.iter().map(|(name, _)| name.as_str()))?;
         let mut parents = Vec::with_capacity(nodes.len());
         for (name, depends_on) in nodes {
@@ -135,12 +128,19 @@ impl Mask {
     }
 }
 
-/// The index of each name, or why one of them will not do.
+/// The index of each name, or why one of them, or their number, will not do.
 pub(super) fn unique_names<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<HashMap<&'a str, usize>, ConfigError> {
     let mut known = HashMap::new();
     for (index, name) in names.into_iter().enumerate() {
+        if index == MAX_NAMES {
+            return Err(ConfigError::new(
+                "dependencies",
+                format!("more than {MAX_NAMES}"),
+                "group some of them, or of the live checks, in one: no reader takes in so many",
+            ));
+        }
         let fits = (1..=MAX_NAME_LEN).contains(&name.len())
             && name
                 .bytes()

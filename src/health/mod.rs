@@ -28,10 +28,10 @@
 //! A warning is a plain 200. There is no 500, and no `Accept` is refused. GET, HEAD and OPTIONS work;
 //! answers are `no-store`; a 503 says when to try again.
 //!
-//! Everyone sees the status and the [reason codes](Reason), of one dependency too if they know its
-//! name. Names, latencies, version and the texts
-//! that probes gave for the public are for the viewers that
-//! [`details_for`](HealthBuilder::details_for) admits. An error's own text is in no answer at all.
+//! Everyone sees the status and the [reason codes](Reason): of the whole, and of a dependency whose
+//! name they know. Names, latencies, version and the texts that probes gave for the public are for
+//! the viewers that [`details_for`](HealthBuilder::details_for) admits. An error's own text is in no
+//! answer at all.
 //!
 //! # Deployment
 //!
@@ -87,7 +87,7 @@ pub use self::driver::Driver;
 pub use self::future::ResponseFuture;
 pub use self::handle::Health;
 pub use self::layer::{HealthLayer, WithHealth};
-pub use self::probe::check::{IntoOutcome, Probe};
+pub use self::probe::contract::{IntoOutcome, Probe};
 pub use self::probe::error::ProbeError;
 pub use self::probe::observation::Observation;
 pub use self::report::{Check, Report, Scope};
@@ -105,6 +105,7 @@ mod future;
 mod graph;
 mod handle;
 mod layer;
+mod panic;
 mod plan;
 mod render;
 mod report;

@@ -3,15 +3,16 @@
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY};
 use http::{HeaderValue, StatusCode};
 
-/// A page. `One` is the dependency at that place, as declared.
+/// A page. `One` is the dependency at that place, as declared; `Unknown` is a 404.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Route {
     Live,
     Ready,
     Startup,
     Report,
-    One(Option<usize>),
+    One(usize),
     Status,
+    Unknown,
 }
 
 impl Route {
@@ -30,7 +31,7 @@ impl Route {
                 }
                 // An unknown name is ours too: passed on, a page that answers everything (an index
                 // of a single-page application) would call a misspelt dependency healthy.
-                Self::One(dependency(name))
+                dependency(name).map_or(Self::Unknown, Self::One)
             }
         })
     }
@@ -133,8 +134,8 @@ mod tests {
         for path in PATHS {
             assert!(Route::of(path, known).is_some(), "{path}");
         }
-        assert_eq!(Route::of("/health/db", known), Some(Route::One(Some(3))));
-        assert_eq!(Route::of("/health/", known), Some(Route::One(None)));
+        assert_eq!(Route::of("/health/db", known), Some(Route::One(3)));
+        assert_eq!(Route::of("/health/", known), Some(Route::Unknown));
         for path in ["/", "", "/livez/", "/healthz", "/health/a/b", "/LIVEZ", "*"] {
             assert_eq!(Route::of(path, known), None, "{path}");
         }

@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::handle::Health;
 use super::route::Route;
 use crate::body::{NoBody, ResponseBody};
-use crate::problem::Problem;
 
 /// Answers health requests: all of [`Health::PATHS`] ([`Health::service`]), or one page whatever the
 /// path ([`Health::live`] and its siblings). It is always ready and never fails.
@@ -38,10 +37,8 @@ impl<A> Service<Request<A>> for HealthService {
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let shared = &self.health.shared;
         let route = self.only.or_else(|| shared.route(request.uri().path()));
-        let response = match route {
-            Some(route) => shared.respond(route, &request.into_parts().0),
-            None => Problem::new(StatusCode::NOT_FOUND).into_response(),
-        };
+        let route = route.unwrap_or(Route::Unknown);
+        let response = shared.respond(route, &request.into_parts().0);
         ready(Ok(response.map(ResponseBody::local)))
     }
 }

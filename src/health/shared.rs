@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use http::{Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::graph::Mask;
+use super::panic::caught;
 use super::render::Viewer;
 use super::report::Report;
 use super::route::{HEALTH_JSON, Head, Heads, Route};
@@ -66,10 +66,9 @@ impl Shared {
         stale.expire();
         let dependencies = report.checks.iter().map(|check| check.name());
         let names = dependencies.chain(report.alive.iter().map(|check| &*check.name));
-        let names = names
-            .enumerate()
-            .map(|(index, name)| (name.to_owned(), index));
-        let names = names.collect();
+        let names = (names.enumerate())
+            .map(|(index, name)| (name.to_owned(), index))
+            .collect();
         let report = Arc::new(report);
         Self {
             clock,
@@ -145,12 +144,15 @@ impl Shared {
 
     /// The answer to one request: a choice among finished pages.
     pub(super) fn respond(&self, route: Route, parts: &Parts) -> Response<Bytes> {
-        let with_body = match Read::of(&parts.method) {
-            Read::Get => true,
-            Read::Head => false,
-            Read::Options => return request::options(ALLOW),
-            Read::Refused => return request::method_not_allowed(ALLOW),
-        };
+        match Read::of(&parts.method) {
+            Read::Get => self.page(route, parts),
+            Read::Head => without_body(self.page(route, parts)),
+            Read::Options => request::options(ALLOW),
+            Read::Refused => request::method_not_allowed(ALLOW),
+        }
+    }
+
+    fn page(&self, route: Route, parts: &Parts) -> Response<Bytes> {
         let viewer = self.viewer(parts);
         let snapshot = self.snapshot.load();
         let current: &Snapshot = if snapshot.fresh_until < self.clock.now() {
@@ -173,20 +175,13 @@ impl Shared {
             // That it has started does not grow old.
             Route::Startup => gate(&snapshot.startup),
             Route::Report => document(&current.report),
-            Route::One(Some(index)) => document(&current.each[index]),
-            Route::One(None) => return Problem::new(StatusCode::NOT_FOUND).into_response(),
+            Route::One(index) => document(&current.each[index]),
             Route::Status => (Head::Status, current.status[viewer as usize].clone()),
+            Route::Unknown => return Problem::new(StatusCode::NOT_FOUND).into_response(),
         };
-        let mut headers = self.heads.get(head, page.code);
-        let body = if with_body {
-            page.body
-        } else {
-            headers.insert(CONTENT_LENGTH, page.body.len().into());
-            Bytes::new()
-        };
-        let mut response = Response::new(body);
+        let mut response = Response::new(page.body);
         *response.status_mut() = page.code;
-        *response.headers_mut() = headers;
+        *response.headers_mut() = self.heads.get(head, page.code);
         response
     }
 
@@ -197,13 +192,10 @@ impl Shared {
 
     /// Who reads. A predicate that panics has not said that this viewer may.
     fn viewer(&self, parts: &Parts) -> Viewer {
-        let admitted = self.viewers.as_ref().is_some_and(|admits| {
-            catch_unwind(AssertUnwindSafe(|| admits(parts))).unwrap_or_default()
-        });
-        if admitted {
-            Viewer::Details
-        } else {
-            Viewer::Public
+        let admits = self.viewers.as_ref();
+        match admits.and_then(|admits| caught(|| admits(parts))) {
+            Some(true) => Viewer::Details,
+            Some(false) | None => Viewer::Public,
         }
     }
 
@@ -243,6 +235,14 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
+}
+
+/// The head that `GET` would have, which tells the length of the body that is left out.
+fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
+    let body = std::mem::take(response.body_mut());
+    let length = body.len().into();
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
 }
 
 /// The dialect of a health document. A client that accepts none of them gets the first: a probe's

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::Status;
 use super::graph::Mask;
 use super::render::text::{self, Line};
 use super::render::{Viewer, json};
 use super::report::{Check, Report};
+use super::{Reason, Status};
 use crate::clock::Instant;
 
 /// What a request may choose from.
@@ -111,7 +111,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// `own` is true when the instance itself (draining, maintenance, stale) fails the page.
-    fn new(name: &str, lines: &[(usize, Line<'_>)], own: bool, reasons: &[super::Reason]) -> Self {
+    fn new(name: &str, lines: &[(usize, Line<'_>)], own: bool, reasons: &[Reason]) -> Self {
         let mut failing = Mask::default();
         for (index, _) in lines.iter().filter(|(_, line)| line.fails) {
             failing.insert(*index);
@@ -165,11 +165,17 @@ fn startup(report: &Report) -> Gate {
     let lines: Vec<_> = (report.checks.iter().enumerate())
         .map(|(index, check)| {
             let fails = !report.started && check.is_pending();
-            (index, Line::of(check, fails))
+            let line = Line {
+                name: check.name(),
+                status: if fails { Status::Fail } else { Status::Pass },
+                reason: check.reason(),
+                fails,
+            };
+            (index, line)
         })
         .collect();
     let unstarted = !report.started && lines.iter().all(|(_, line)| !line.fails);
-    Gate::new("startupz", &lines, unstarted, &[super::Reason::Pending])
+    Gate::new("startupz", &lines, unstarted, &[Reason::Pending])
 }
 
 fn live(report: &Report) -> Gate {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::Reason;
-use super::check::{IntoOutcome, Probe};
+use super::contract::{IntoOutcome, Probe};
 use super::error::ProbeError;
 use super::observation::Observation;
 

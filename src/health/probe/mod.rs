@@ -7,7 +7,7 @@
 
 pub use self::blocking::{Blocking, blocking};
 
-pub(super) mod check;
+pub(super) mod contract;
 pub(super) mod error;
 pub(super) mod observation;
 pub(super) mod outcome;

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! [+]cache ok
-//! [-]database failed: refused
-//! [-]ledger failed: blocked
-//! readyz check failed: refused
+//! [!]database failed: refused
+//! [!]ledger failed: blocked
+//! [-]disk failed: limit
+//! readyz check failed: refused, limit
 //! ```
+//!
+//! `[-]` is what makes the page fail; `[!]` is what someone should look at, and does not.
 
 use std::fmt::Write as _;
 
@@ -56,7 +59,8 @@ pub(in crate::health) fn verbose(
             _ if excluded && line.fails => writeln!(page, "[+]{} excluded: ok", line.name),
             Status::Pass => writeln!(page, "[+]{} ok", line.name),
             Status::Warn => writeln!(page, "[!]{} warn: {code}", line.name),
-            Status::Fail => writeln!(page, "[-]{} failed: {code}", line.name),
+            Status::Fail if line.fails => writeln!(page, "[-]{} failed: {code}", line.name),
+            Status::Fail => writeln!(page, "[!]{} failed: {code}", line.name),
         };
     }
     if passes || excluded {

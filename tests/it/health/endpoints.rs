@@ -22,8 +22,8 @@ async fn troubled() -> Health {
 #[tokio::test(start_paused = true)]
 async fn text_is_what_kubernetes_writes() {
     let health = troubled().await;
-    let lines = "[-]database failed: refused\n[-]disk failed: refused\n[+]cache ok\n\
-                 [-]ledger failed: blocked\n";
+    let lines = "[!]database failed: refused\n[-]disk failed: refused\n[+]cache ok\n\
+                 [!]ledger failed: blocked\n";
     let failed = format!("{lines}readyz check failed: refused\n");
     assert_eq!(inspect(&health, "/readyz").await, (503, failed.clone()));
     assert_eq!(inspect(&health, "/readyz?verbose").await, (503, failed));
@@ -105,7 +105,11 @@ async fn the_dialect_follows_accept_and_an_odd_accept_is_no_outage() {
 #[tokio::test(start_paused = true)]
 async fn methods_that_read_work_and_others_are_told_so() {
     let health = troubled().await;
-    for path in Health::PATHS.map(|path| path.replace("{name}", "disk")) {
+    let paths = Health::PATHS.map(|path| path.replace("{name}", "disk"));
+    for path in paths
+        .into_iter()
+        .chain(["/health/nobody".into(), "/nowhere".into()])
+    {
         let ask = |method: Method| {
             let request = Request::builder()
                 .method(method)

@@ -127,6 +127,14 @@ fn a_configuration_that_cannot_work_cannot_be_built() {
     assert!(fails(builder().jitter_percent(51)).contains("jitter"));
     assert!(fails(builder().max_age(secs(1))).contains("max_age"));
     assert!(fails(Health::builder("", "1")).contains("service name"));
+    let many = |n: usize| {
+        let nodes = (0..n).map(|i| Dependency::local(format!("d{i}"), || ready(())));
+        nodes.fold(builder(), HealthBuilder::dependency)
+    };
+    let beat = Beat::new("a", secs(2));
+    assert!(fails(builder().beat(&beat)).contains("longest silence of beat \"a\""));
     let beat = Beat::new("a", secs(5));
+    assert!(fails(many(1024).beat(&beat)).contains("more than 1024"));
+    assert!(many(1023).beat(&beat).build().is_ok());
     assert!(fails(builder().dependency(fine()).beat(&beat)).contains("two dependencies"));
 }
