@@ -79,12 +79,18 @@ impl ClientSource {
         self.client(request.extensions(), request.headers())
     }
 
+    /// The scheme alone, for those who need no address: where no proxy is believed the peer makes no
+    /// difference, so its absence is no fault.
+    pub fn scheme<B>(&self, request: &Request<B>) -> Scheme {
+        if self.proxies.is_some() {
+            return self.identify(request).scheme();
+        }
+        self.told.untrusted(request.headers());
+        self.own_scheme()
+    }
+
     fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Client {
-        let own = if self.https {
-            Scheme::Https
-        } else {
-            Scheme::Http
-        };
+        let own = self.own_scheme();
         let Some(peer) = (self.peer)(extensions) else {
             self.told.no_peer(self.extension);
             return Client {
@@ -107,6 +113,14 @@ impl ClientSource {
         Client {
             ip: Some(seen.ip),
             scheme: seen.scheme.unwrap_or(own),
+        }
+    }
+
+    const fn own_scheme(&self) -> Scheme {
+        if self.https {
+            Scheme::Https
+        } else {
+            Scheme::Http
         }
     }
 

@@ -83,13 +83,16 @@ pub use self::append::CspAppend;
 pub use self::csp::{Csp, Directive, Hash, HostSource, Sandbox, SchemeSource, Source};
 pub use self::future::ResponseFuture;
 pub use self::header::{
-    Allowlist, EmbedderPolicy, FrameOptions, Hsts, OpenerPolicy, PermissionsPolicy, ReferrerPolicy,
-    ResourcePolicy,
+    Allowlist, EmbedderPolicy, FrameOptions, Hsts, IntegrityDestination, OpenerPolicy,
+    PermissionsPolicy, ReferrerPolicy, ResourcePolicy, SiteData,
 };
 pub use self::layer::SecurityHeadersLayer;
 pub use self::nonce::{CspNonce, Nonce};
 pub use self::policy::{Conflict, SecurityHeaders};
 pub use self::prepared::PreparedHeaders;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use self::report::report_sink_conformance;
 pub use self::report::{
     CollectFuture, Disposition, MemorySink, Report, ReportCollector, ReportSink,
 };
@@ -106,5 +109,6 @@ mod nonce;
 mod policy;
 mod prepared;
 mod presets;
+mod render;
 mod report;
 mod service;

@@ -4,8 +4,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::csp::{Csp, Directive, Source};
 use super::header::{
-    EmbedderPolicy, Endpoints, FrameOptions, Hsts, OpenerPolicy, PermissionsPolicy, ReferrerPolicy,
-    ResourcePolicy,
+    EmbedderPolicy, Endpoints, FrameOptions, Hsts, IntegrityDestination, OpenerPolicy,
+    PermissionsPolicy, ReferrerPolicy, ResourcePolicy,
 };
 use super::prepared::PreparedHeaders;
 use crate::config::ConfigError;
@@ -33,7 +33,7 @@ pub struct SecurityHeaders {
     pub(super) csp: Option<Csp>,
     pub(super) csp_report_only: Option<Csp>,
     pub(super) hsts: Option<Hsts>,
-    pub(super) frame_options: FollowOr<FrameOptions>,
+    pub(super) frame_options: Framing,
     pub(super) nosniff: bool,
     pub(super) referrer: Option<Vec<ReferrerPolicy>>,
     pub(super) permissions: Option<PermissionsPolicy>,
@@ -44,6 +44,8 @@ pub struct SecurityHeaders {
     pub(super) embedder_report_only: Option<EmbedderPolicy>,
     pub(super) resource: Option<ResourcePolicy>,
     pub(super) agent_cluster: bool,
+    pub(super) integrity: Option<Vec<IntegrityDestination>>,
+    pub(super) integrity_report_only: Option<Vec<IntegrityDestination>>,
     pub(super) endpoints: Endpoints,
     /// The endpoint of everything that can report, where one was given by `reports_to`.
     pub(super) reports: Option<String>,
@@ -54,13 +56,22 @@ pub struct SecurityHeaders {
     error: Option<ConfigError>,
 }
 
-/// A value that follows another one unless it is set or taken away.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) enum FollowOr<T> {
-    #[default]
-    Follow,
-    Set(T),
+/// Where the value of `X-Frame-Options` comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Framing {
+    /// From `frame-ancestors`; where that is gone with its policy, it stays what it was, so that
+    /// taking the policy out does not open the pages to framing.
+    Follow { last: Option<FrameOptions> },
+    /// It was set.
+    Set(FrameOptions),
+    /// It was taken out.
     Without,
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self::Follow { last: None }
+    }
 }
 
 /// What happens to a header that the handler has set as well.
@@ -105,7 +116,7 @@ impl SecurityHeaders {
 
     /// Sets `X-Frame-Options` apart from `frame-ancestors`.
     pub fn frame_options(mut self, options: FrameOptions) -> Self {
-        self.frame_options = FollowOr::Set(options);
+        self.frame_options = Framing::Set(options);
         self
     }
 
@@ -160,11 +171,21 @@ impl SecurityHeaders {
         self
     }
 
+    /// Sets `Integrity-Policy`: what loads only with an `integrity` attribute.
+    pub fn integrity_policy(
+        mut self,
+        blocked: impl IntoIterator<Item = IntegrityDestination>,
+    ) -> Self {
+        self.integrity = Some(blocked.into_iter().collect());
+        self
+    }
+
     /// Sends violation reports to `url`: a path of this origin, or an https address.
     ///
     /// One call does what has to agree: the endpoint `security` in `Reporting-Endpoints`, `report-to`
     /// and `report-uri` (for browsers without the Reporting API) in both content security policies,
-    /// and the parameter `report-to` of the opener and embedder policies.
+    /// the parameter `report-to` of the opener and embedder policies, and `endpoints` of the integrity
+    /// policy.
     pub fn reports_to(mut self, url: &str) -> Self {
         self.endpoints.set(REPORTS, url);
         self.reports = Some(url.to_owned());
@@ -221,16 +242,14 @@ impl SecurityHeaders {
         };
         match name.as_str() {
             "content-security-policy" => {
-                // Without the policy to follow, the pages must not become open to framing.
-                if let (FollowOr::Follow, Some(csp)) = (self.frame_options, &self.csp) {
-                    let options = FrameOptions::following(csp);
-                    self.frame_options = options.map_or(FollowOr::Follow, FollowOr::Set);
+                let csp = self.csp.take();
+                if let Framing::Follow { last } = &mut self.frame_options {
+                    *last = csp.as_ref().and_then(FrameOptions::following);
                 }
-                self.csp = None;
             }
             "content-security-policy-report-only" => self.csp_report_only = None,
             "strict-transport-security" => self.hsts = None,
-            "x-frame-options" => self.frame_options = FollowOr::Without,
+            "x-frame-options" => self.frame_options = Framing::Without,
             "x-content-type-options" => self.nosniff = false,
             "referrer-policy" => self.referrer = None,
             "cache-control" => self.cache_control = None,
@@ -242,6 +261,8 @@ impl SecurityHeaders {
             "cross-origin-embedder-policy-report-only" => self.embedder_report_only = None,
             "cross-origin-resource-policy" => self.resource = None,
             "origin-agent-cluster" => self.agent_cluster = false,
+            "integrity-policy" => self.integrity = None,
+            "integrity-policy-report-only" => self.integrity_report_only = None,
             "reporting-endpoints" => {
                 self.endpoints.clear();
                 self.reports = None;
@@ -253,7 +274,7 @@ impl SecurityHeaders {
 
     /// Turns the header `name` into its report-only form: browsers report and block nothing.
     ///
-    /// There is one of the content security, permissions, opener and embedder policies.
+    /// There is one of the content security, permissions, opener, embedder and integrity policies.
     pub fn report_only(mut self, name: impl AsRef<str>) -> Self {
         let Some(name) = self.name(name.as_ref()) else {
             return self;
@@ -263,11 +284,12 @@ impl SecurityHeaders {
             "permissions-policy" => self.permissions_report_only = self.permissions.take(),
             "cross-origin-opener-policy" => self.opener_report_only = self.opener.take(),
             "cross-origin-embedder-policy" => self.embedder_report_only = self.embedder.take(),
+            "integrity-policy" => self.integrity_report_only = self.integrity.take(),
             other => self.fail(
                 "report_only",
                 other,
-                "only content-security-policy, permissions-policy, cross-origin-opener-policy and \
-                 cross-origin-embedder-policy have a report-only form",
+                "only content-security-policy, permissions-policy, cross-origin-opener-policy, \
+                 cross-origin-embedder-policy and integrity-policy have a report-only form",
             ),
         }
         self
@@ -333,7 +355,7 @@ impl SecurityHeaders {
 /// The endpoint of [`SecurityHeaders::reports_to`].
 pub(super) const REPORTS: &str = "security";
 
-const TYPED: [&str; 16] = [
+const TYPED: [&str; 18] = [
     "cache-control",
     "content-security-policy",
     "content-security-policy-report-only",
@@ -346,6 +368,8 @@ const TYPED: [&str; 16] = [
     "cross-origin-opener-policy",
     "cross-origin-opener-policy-report-only",
     "cross-origin-resource-policy",
+    "integrity-policy",
+    "integrity-policy-report-only",
     "origin-agent-cluster",
     "permissions-policy",
     "permissions-policy-report-only",

@@ -42,14 +42,12 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let headers = self.headers.clone();
-        let scheme = self.client.identify(&request).scheme();
+        let scheme = self.client.scheme(&request);
         let tunnel = request.method() == Method::CONNECT;
         let extensions = request.extensions_mut();
-        let nonce = headers
-            .get()
-            .has_nonce()
-            .then(|| CspNonce::shared(extensions));
-        let outer = Outer::mark(extensions, headers.get().competes());
+        let prepared = headers.get();
+        let nonce = prepared.has_nonce.then(|| CspNonce::shared(extensions));
+        let outer = Outer::mark(extensions, prepared.competes);
         ResponseFuture::new(
             self.inner.call(request),
             headers,

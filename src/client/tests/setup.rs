@@ -6,6 +6,28 @@ use std::sync::{Arc, Mutex};
 use super::*;
 
 #[test]
+fn the_scheme_alone_needs_no_peer_unless_a_proxy_tells_it() {
+    let nobody = Request::new(());
+    let source = ClientSource::peer().over_tls();
+    assert_eq!(source.scheme(&nobody), Scheme::Https);
+    assert_eq!(source.findings(), [false, false, false]);
+
+    let https = [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-for", "198.51.100.7"),
+    ];
+    let source = x_forwarded();
+    assert_eq!(source.scheme(&request(PROXY, &https)), Scheme::Https);
+    assert_eq!(source.scheme(&request(STRANGER, &https)), Scheme::Http);
+    assert_eq!(source.scheme(&nobody), Scheme::Http);
+    assert_eq!(source.findings(), [true, true, false]);
+
+    let forgotten = ClientSource::peer();
+    assert_eq!(forgotten.scheme(&request(PROXY, &https)), Scheme::Http);
+    assert_eq!(forgotten.findings(), [false, true, false]);
+}
+
+#[test]
 fn networks_are_strings_addresses_or_anything_that_prints_as_one() {
     let mixed =
         TrustedProxies::cidrs(["10.0.0.0/8", " 192.0.2.17 ", "::ffff:172.16.0.0/108"]).unwrap();

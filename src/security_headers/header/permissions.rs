@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::ConfigError;
+use crate::security_headers::csp::Source;
 
 /// Browser features and who may use them ([Permissions Policy]), as a structured field.
 ///
@@ -142,21 +143,17 @@ impl fmt::Display for Allowlist {
     }
 }
 
-/// `https://host[:port]`, with an optional leading `*.`.
-fn check_origin(origin: &str) -> Result<(), &'static str> {
-    let host = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"))
+/// `https://host[:port]`, with an optional leading `*.`: a host source with a scheme and no path.
+fn check_origin(origin: &str) -> Result<(), String> {
+    let host = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| origin.strip_prefix(scheme))
         .ok_or("an origin begins with https://")?;
     if host.contains('/') {
-        return Err("an origin has no path");
+        return Err("an origin has no path".to_owned());
     }
-    let host = host.strip_prefix("*.").unwrap_or(host);
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
-    if host.is_empty() || !host.bytes().all(allowed) {
-        return Err("an origin is a scheme, a host in punycode and an optional port");
-    }
-    Ok(())
+    let host = Source::host(origin);
+    host.map_or_else(|error| Err(error.fix().to_owned()), |_| Ok(()))
 }
 
 const FIELD: &str = "permissions-policy";

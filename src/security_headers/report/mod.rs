@@ -14,6 +14,8 @@
 //! The bound per second is for the whole process. A bound per client is the rate limiter's affair:
 //! put a rate limiting layer around the collector.
 
+#[cfg(feature = "test-util")]
+pub use self::conformance::report_sink_conformance;
 pub use self::future::CollectFuture;
 pub use self::service::ReportCollector;
 pub use self::sink::{MemorySink, ReportSink};
@@ -22,6 +24,8 @@ pub use self::violation::{Disposition, Report};
 mod answer;
 mod budget;
 mod clean;
+#[cfg(feature = "test-util")]
+mod conformance;
 mod future;
 mod intake;
 mod read;

@@ -19,6 +19,8 @@ use super::violation::Report;
 ///   trusts them, as markup or as a query, and from one that grows with them.
 /// - If it panics, the connection that posted the report ends, and nothing else.
 ///
+/// `report_sink_conformance` (feature `test-util`) hands a sink what attackers would.
+///
 /// A closure is one:
 ///
 /// ```

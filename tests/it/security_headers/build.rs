@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bartizan::client::{ClientSource, PeerAddr, TrustedProxies};
 use bartizan::security_headers::*;
 
 use super::{ok, over_http, over_https, values};
@@ -106,17 +107,27 @@ fn transport_headers_are_sent_over_https_only() {
 }
 
 #[test]
-fn forwarding_headers_of_a_stranger_do_not_make_a_request_https() {
-    let layer = SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
-    let mut request = http::Request::new(());
-    request
-        .headers_mut()
-        .insert("x-forwarded-proto", "https".parse().unwrap());
-    request
-        .headers_mut()
-        .insert("forwarded", "proto=https".parse().unwrap());
-    let response = super::call(layer, request, ok);
-    assert!(!response.headers().contains_key("strict-transport-security"));
+fn https_is_believed_of_trusted_proxies_alone() {
+    let proxies = TrustedProxies::cidrs(["10.0.0.0/8"]).unwrap();
+    let trusting = ClientSource::peer().behind(proxies);
+    for (client, peer, scheme, secure) in [
+        (&trusting, [10, 0, 0, 1], "https", true),
+        (&trusting, [10, 0, 0, 1], "HTTPS", true),
+        (&trusting, [10, 0, 0, 1], "http", false),
+        (&trusting, [203, 0, 113, 1], "https", false),
+        (&ClientSource::peer(), [10, 0, 0, 1], "https", false),
+    ] {
+        let layer = SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
+        let mut request = http::Request::new(());
+        let peer = PeerAddr::new((peer, 4711).into());
+        request.extensions_mut().insert(peer);
+        let headers = request.headers_mut();
+        headers.insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
+        headers.insert("x-forwarded-proto", scheme.parse().unwrap());
+        let response = super::call(layer.client(client), request, ok);
+        let sent = response.headers().contains_key("strict-transport-security");
+        assert_eq!(sent, secure, "{peer:?} {scheme}");
+    }
 }
 
 #[test]
@@ -180,7 +191,10 @@ fn frame_options_follow_frame_ancestors_unless_set() {
         options(own.frame_options(FrameOptions::Deny)).as_deref(),
         Some("DENY")
     );
-    // Trying a policy out must not open the page to framing.
+    // Neither taking the policy out nor trying one out opens the page to framing.
+    let bare = web().without("content-security-policy");
+    assert_eq!(options(bare.clone()).as_deref(), Some("DENY"));
+    assert_eq!(options(bare.frame_ancestors(["https://a.example"])), None);
     let tried = web().report_only("content-security-policy");
     assert_eq!(options(tried).as_deref(), Some("DENY"));
 }
@@ -189,6 +203,8 @@ fn frame_options_follow_frame_ancestors_unless_set() {
 fn a_header_can_be_made_report_only() {
     let policy = SecurityHeaders::web()
         .embedder_policy(EmbedderPolicy::RequireCorp)
+        .integrity_policy([IntegrityDestination::Script])
+        .report_only("integrity-policy")
         .report_only("content-security-policy")
         .report_only("Permissions-Policy")
         .report_only("cross-origin-opener-policy")
@@ -199,6 +215,7 @@ fn a_header_can_be_made_report_only() {
         "permissions-policy",
         "cross-origin-opener-policy",
         "cross-origin-embedder-policy",
+        "integrity-policy",
     ] {
         assert!(!response.headers().contains_key(name), "{name}");
         let reported = &response.headers()[format!("{name}-report-only")];
@@ -218,9 +235,14 @@ fn one_call_links_everything_that_can_report() {
     let policy = SecurityHeaders::web()
         .csp_report_only(|csp| csp.set(Directive::ScriptSrc, [Source::SelfOrigin]))
         .embedder_policy(EmbedderPolicy::Credentialless)
+        .integrity_policy([IntegrityDestination::Script])
         .reports_to("/csp-reports");
     let response = over_https(policy, ok);
     let headers = response.headers();
+    assert_eq!(
+        headers["integrity-policy"],
+        "blocked-destinations=(script), endpoints=(security)"
+    );
     assert_eq!(headers["reporting-endpoints"], r#"security="/csp-reports""#);
     let csp = headers["content-security-policy"].to_str().unwrap();
     assert!(

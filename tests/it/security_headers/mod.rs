@@ -20,6 +20,7 @@ mod build;
 mod merging;
 mod nonce;
 mod reports;
+mod servers;
 
 type Answer = Response<Full<Bytes>>;
 

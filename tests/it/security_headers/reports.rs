@@ -245,3 +245,14 @@ async fn axum_mounts_it_as_a_service() {
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert_eq!(latest.reports().len(), 1);
 }
+
+#[test]
+fn the_sinks_at_hand_conform_and_one_that_trusts_its_texts_does_not() {
+    let latest = MemorySink::new(10);
+    report_sink_conformance(&latest);
+    assert_eq!(latest.reports().len(), 10);
+    report_sink_conformance(&|report: Report| drop(report));
+    let trusting = |report: Report| assert!(report.document().starts_with("https://"));
+    let caught = std::panic::catch_unwind(|| report_sink_conformance(&trusting));
+    assert!(caught.is_err());
+}
