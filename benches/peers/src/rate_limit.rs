@@ -1,0 +1,80 @@
+//! One policy, keyed by the client's address.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bartizan::rate_limit::{Headers, Policy, Quota, RateLimitLayer, key};
+use http::{Request, StatusCode};
+use tower::Layer;
+use tower_governor::GovernorLayer;
+use tower_governor::governor::GovernorConfigBuilder;
+
+use crate::harness::Contest;
+use crate::request::{client, handler, request};
+
+/// Every request passes, and is not told what is left.
+pub fn allowed() -> Contest {
+    let governor = GovernorConfigBuilder::default()
+        .period(Duration::from_nanos(1))
+        .burst_size(u32::MAX)
+        .finish()
+        .expect("neither is zero");
+    let ours = ours(Quota::per_second(MANY), Headers::Off);
+    Contest::new("rate limit, allowed, no fields", page, StatusCode::OK)
+        .floor("the bare service", handler())
+        .with(
+            "tower_governor",
+            GovernorLayer::new(governor).layer(handler()),
+        )
+        .with("bartizan", ours.layer(handler()))
+}
+
+/// Every request passes and is told what is left.
+pub fn allowed_with_headers() -> Contest {
+    let governor = GovernorConfigBuilder::default()
+        .period(Duration::from_nanos(1))
+        .burst_size(u32::MAX)
+        .use_headers()
+        .finish()
+        .expect("neither is zero");
+    let ours = ours(Quota::per_second(MANY), Headers::Always);
+    Contest::new("rate limit, allowed, with fields", page, StatusCode::OK)
+        .floor("the bare service", handler())
+        .with(
+            "tower_governor",
+            GovernorLayer::new(governor).layer(handler()),
+        )
+        .with("bartizan", ours.layer(handler()))
+}
+
+/// Every request is turned away.
+pub fn rejected() -> Contest {
+    let governor = GovernorConfigBuilder::default()
+        .period(Duration::from_secs(3_600))
+        .burst_size(1)
+        .finish()
+        .expect("neither is zero");
+    let ours = ours(Quota::per_hour(1), Headers::Always);
+    Contest::new("rate limit, rejected", page, StatusCode::TOO_MANY_REQUESTS)
+        .floor("the bare service", handler())
+        .with(
+            "tower_governor",
+            GovernorLayer::new(governor).layer(handler()),
+        )
+        .with("bartizan", ours.layer(handler()))
+}
+
+/// More than anyone asks for.
+const MANY: u64 = 1_000_000_000;
+
+fn ours(quota: Quota, headers: Headers) -> RateLimitLayer {
+    RateLimitLayer::builder()
+        .policy(Policy::new("peers", quota).by(key::client_ip(&client())))
+        .headers(headers)
+        .build()
+        .expect("a valid policy")
+}
+
+fn page() -> Request<Body> {
+    request("/")
+}
