@@ -1,0 +1,77 @@
+//! One running example.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// An example that serves, and is killed on drop.
+pub(crate) struct Example {
+    child: Child,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+}
+
+impl Example {
+    /// Starts `examples/NAME.rs` on a port that the system picks, and waits until it says where it
+    /// listens.
+    pub(crate) fn start(name: &str) -> Self {
+        let mut child = Command::new(binaries().join(name))
+            .arg("127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        // An example that ends without a word ends its output too, and thereby this wait.
+        stdout.read_line(&mut first).unwrap();
+        let url = first
+            .trim_end()
+            .strip_prefix("listening on ")
+            .map(str::to_owned);
+        let mut example = Self {
+            child,
+            url: String::new(),
+        };
+        example.url = url.unwrap_or_else(|| panic!("{name} says {first:?}"));
+        example
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Builds the examples once, and says where they are. Cargo itself builds them only for a plain
+/// `cargo test`, and leaves old ones in place for `cargo test --test examples`.
+fn binaries() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--example",
+                "hyper",
+                "--example",
+                "axum",
+            ])
+            .args(["--example", "tonic"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&built.stderr);
+        assert!(
+            built.status.success(),
+            "an example does not compile:\n{complaint}"
+        );
+        // This is `target/debug/deps/examples-0123456789abcdef`.
+        let this = std::env::current_exe().unwrap();
+        this.ancestors().nth(2).unwrap().join("examples")
+    })
+}

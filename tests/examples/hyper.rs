@@ -1,0 +1,19 @@
+//! `examples/hyper.rs`.
+
+use crate::example::Example;
+use crate::stack;
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers() {
+    stack::every_answer_carries_the_security_headers(&Example::start("hyper")).await;
+}
+
+#[tokio::test]
+async fn a_burst_is_turned_away_but_not_the_probes() {
+    stack::a_burst_is_turned_away_but_not_the_probes(&Example::start("hyper")).await;
+}
+
+#[tokio::test]
+async fn a_stream_carries_what_is_posted() {
+    stack::a_stream_carries_what_is_posted(&Example::start("hyper")).await;
+}

@@ -1,0 +1,12 @@
+//! The examples, each built and started as a user would, and called over loopback.
+#![expect(
+    clippy::unwrap_used,
+    reason = "whatever goes wrong here fails the test"
+)]
+
+mod axum;
+mod call;
+mod example;
+mod hyper;
+mod stack;
+mod tonic;
