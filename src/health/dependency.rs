@@ -14,6 +14,24 @@ use crate::config::ConfigError;
 ///
 /// The choice between [`local`](Self::local) and [`shared`](Self::shared) is the one that decides
 /// what an orchestrator does, so there is no default.
+///
+/// ```
+/// use std::time::Duration;
+/// use bartizan::health::{Dependency, probe};
+///
+/// async fn ping() -> Result<(), std::io::Error> {
+///     Ok(())
+/// }
+///
+/// let database = Dependency::shared("database", ping)
+///     .interval(Duration::from_secs(10))
+///     .warn_above(250.0);
+/// let ledger = Dependency::shared("ledger", ping).depends_on(["database"]);
+/// let spool = Dependency::local("spool", probe::blocking(|| std::fs::metadata("/").map(drop)));
+/// ```
+///
+/// A result is believed for three intervals and a hard deadline; after that, should the driver be so
+/// far behind, the dependency fails as [`stale`](super::Reason::Stale).
 #[must_use = "a dependency does nothing until it is given to a builder"]
 pub struct Dependency {
     pub(super) name: String,

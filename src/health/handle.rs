@@ -76,6 +76,23 @@ impl Health {
     ///
     /// Call it when the process is told to stop, then keep serving until load balancers have seen
     /// it (their probe interval times their threshold), and only then close the listener.
+    ///
+    /// ```
+    /// # use bartizan::health::Health;
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), bartizan::config::ConfigError> {
+    /// # let (health, driver) = Health::builder("orders", "1.4.2").build()?;
+    /// # tokio::spawn(driver);
+    /// # let told_to_stop = async {};
+    /// told_to_stop.await;
+    /// health.drain();
+    /// assert!(!health.current().is_ready() && health.current().is_live());
+    /// tokio::time::sleep(Duration::from_secs(5)).await; // load balancers notice
+    /// // now close the listener, and let requests in flight end
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn drain(&self) {
         self.shared.update(None, |report| report.draining = true);
     }

@@ -33,6 +33,64 @@
 //! the viewers that [`details_for`](HealthBuilder::details_for) admits. An error's own text is in no
 //! answer at all.
 //!
+//! # Documents
+//!
+//! What a viewer of details gets; members that have nothing to say are left out. `/health` and
+//! `/health/{name}` follow the [draft][draft], with `reason`, `scope`, `blockedBy` and `rootCauses`
+//! added. A probe page lists what makes it fail with `[-]` and what does not with `[!]`.
+//!
+//! ```json
+//! {
+//!   "status": "warn", "version": "1.4.2", "releaseId": "1.4.2+3f9c2ab", "serviceId": "orders",
+//!   "reasons": ["refused"], "rootCauses": ["database"],
+//!   "checks": {
+//!     "database:responseTime": [{
+//!       "componentId": "database", "componentType": "component", "scope": "shared",
+//!       "observedValue": 41.7, "observedUnit": "ms", "status": "fail", "reason": "refused",
+//!       "output": "text for the public", "consecutiveFailures": 4,
+//!       "since": "2026-11-22T20:52:22Z", "time": "2026-11-22T20:52:42Z"
+//!     }],
+//!     "ledger:responseTime": [{
+//!       "componentId": "ledger", "componentType": "component", "scope": "shared",
+//!       "status": "fail", "reason": "blocked", "blockedBy": ["database"]
+//!     }],
+//!     "uptime": [{
+//!       "componentType": "system", "observedValue": 86400.2, "observedUnit": "s",
+//!       "status": "pass", "time": "2026-11-22T20:52:42Z"
+//!     }]
+//!   }
+//! }
+//! ```
+//!
+//! `/api/status` is plainer. `since` dates the status, `time` the last result:
+//!
+//! ```json
+//! {
+//!   "status": "warn", "service": "orders", "version": "1.4.2", "release": "1.4.2+3f9c2ab",
+//!   "uptimeSeconds": 86400.2, "time": "2026-11-22T20:52:42Z",
+//!   "reasons": ["refused"], "rootCauses": ["database"],
+//!   "dependencies": [
+//!     {
+//!       "name": "database", "scope": "shared", "status": "fail", "reason": "refused",
+//!       "latencyMs": 41.7, "output": "text for the public",
+//!       "since": "2026-11-22T20:52:22Z", "time": "2026-11-22T20:52:42Z"
+//!     },
+//!     { "name": "ledger", "scope": "shared", "status": "fail", "reason": "blocked", "blockedBy": ["database"] },
+//!     { "name": "disk", "scope": "local", "status": "pass", "observedValue": 61.5, "observedUnit": "percent" }
+//!   ]
+//! }
+//! ```
+//!
+//! Everybody else gets the same code with `{"status":"warn","reasons":["refused"]}`.
+//!
+//! # Logs
+//!
+//! With the feature `tracing`, under the target `bartizan`, once per transition: `dependency failed`
+//! (warn), `degraded` and `recovered` (info) with the fields `dependency` and `reason`; `readiness
+//! changed` (info) with `ready` and `reasons`; `live check failed` (error) with `check`; a driver that
+//! is gone (error). A blocked dependency, and each failing run with its error's text, is logged at
+//! `debug`.
+//!
 //! # Deployment
 //!
 //! - Point liveness probes at `/livez` and readiness probes at `/readyz`. Nothing behind `/livez` can

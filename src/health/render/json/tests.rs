@@ -1,5 +1,7 @@
 //! The documents against their documented members, and against hostile texts.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -110,6 +112,50 @@ fn the_status_document_says_what_runs_since_when_and_on_what() {
         json!(["database"])
     );
     assert_eq!(document["dependencies"][2]["observedValue"], 93.5);
+}
+
+/// The samples in the documentation of the room.
+fn documented() -> Vec<Value> {
+    let docs = include_str!("../../mod.rs").lines();
+    let docs: Vec<_> = docs.map_while(|line| line.strip_prefix("//!")).collect();
+    let samples = docs.join("\n");
+    let samples = samples.split("```json").skip(1);
+    let samples = samples.map(|rest| rest.split("```").next().unwrap());
+    samples
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect()
+}
+
+/// The names of all members, keys of checks aside.
+fn members(document: &Value, found: &mut BTreeSet<String>) {
+    match document {
+        Value::Object(object) => {
+            for (name, value) in object {
+                if !name.contains(':') && name != "uptime" {
+                    found.insert(name.clone());
+                }
+                members(value, found);
+            }
+        }
+        Value::Array(array) => array.iter().for_each(|value| members(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_names_every_member_and_no_other() {
+    let samples = documented();
+    let rendered = [
+        health(&troubled(), Viewer::Details),
+        status(&troubled(), Viewer::Details),
+    ];
+    assert_eq!(samples.len(), rendered.len());
+    for (sample, document) in samples.iter().zip(rendered.map(parsed)) {
+        let (mut promised, mut kept) = (BTreeSet::new(), BTreeSet::new());
+        members(sample, &mut promised);
+        members(&document, &mut kept);
+        assert_eq!(promised, kept);
+    }
 }
 
 #[test]
