@@ -145,6 +145,9 @@ pub use self::driver::Driver;
 pub use self::future::ResponseFuture;
 pub use self::handle::Health;
 pub use self::layer::{HealthLayer, WithHealth};
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use self::probe::conformance::probe_conformance;
 pub use self::probe::contract::{IntoOutcome, Probe};
 pub use self::probe::error::ProbeError;
 pub use self::probe::observation::Observation;

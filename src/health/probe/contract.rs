@@ -24,6 +24,8 @@ use super::observation::Observation;
 ///   connection runs, delays or cancels a probe. Who can shape an error's text (a server that was
 ///   taken over) can choose among the [reason codes](super::super::Reason), and is not quoted.
 ///
+/// `probe_conformance` (feature `test-util`) tests what of this can be tested.
+///
 /// # Example
 ///
 /// Every `Fn() -> impl Future` whose output [says what happened](IntoOutcome) is a probe, and so is

@@ -7,6 +7,8 @@
 
 pub use self::blocking::{Blocking, blocking};
 
+#[cfg(feature = "test-util")]
+pub(super) mod conformance;
 pub(super) mod contract;
 pub(super) mod error;
 pub(super) mod observation;
