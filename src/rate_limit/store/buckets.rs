@@ -208,7 +208,7 @@ impl<C: Cell> Buckets<C> {
     /// Notes that spilled entries are in use until `tat`, rounded up so that this is seldom written.
     /// Once nothing is in use the note is taken away by [`look_at_all`](Self::look_at_all).
     fn spill_until(&self, tat: u64) {
-        let until = (tat >> SPILL_GRAIN).saturating_add(1) << SPILL_GRAIN;
+        let until = tat | SPILL_GRAIN;
         if self.spilled_until.load(Ordering::SeqCst) < until {
             self.spilled_until.fetch_max(until, Ordering::SeqCst);
         }
@@ -264,5 +264,9 @@ fn crowded_out(quota: Quota, place: Place, now: u64) -> Verdict {
     Verdict::refused(quota.cells(), 0, wait).resets(wait, wait)
 }
 
-/// Steps of about a second.
-const SPILL_GRAIN: u32 = 30;
+/// About a second.
+const SPILL_GRAIN: u64 = (1 << 30) - 1;
+
+#[cfg(test)]
+#[path = "schedules.rs"]
+mod schedules;

@@ -20,7 +20,7 @@ use portable_atomic::AtomicU128;
 use crate::rate_limit::gcra::{self, Take};
 use crate::rate_limit::quota::Quota;
 
-/// A key's tag and TAT. No key has the tag zero: such an entry is nobody's, and free in its time.
+/// A key's tag and TAT. An empty cell has zeros.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Entry {
     pub(super) tag: u64,
@@ -262,6 +262,22 @@ impl<C: Cell> Table<C> {
 
     fn cell(&self, set: usize, way: usize) -> &C {
         &self.sets[set].0[way]
+    }
+}
+
+#[cfg(test)]
+impl<C: Cell> Table<C> {
+    /// Puts an entry where another one was.
+    pub(super) fn put(&self, set: usize, way: usize, entry: Entry) {
+        let cell = self.cell(set, way);
+        assert!(cell.replace(cell.load(), entry), "nobody interrupts a test");
+    }
+
+    /// How many entries a tag has.
+    pub(super) fn count(&self, set: usize, tag: u64) -> usize {
+        (0..WAYS)
+            .filter(|way| self.look(set, *way, tag).own)
+            .count()
     }
 }
 
