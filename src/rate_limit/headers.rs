@@ -114,11 +114,19 @@ pub(super) fn legacy<'v>(
         (u128::from(verdict.remaining()) << 64) / u128::from(verdict.limit().max(1))
     };
     let verdict = verdicts.min_by_key(part)?;
-    Some(Box::new([
-        verdict.limit().into(),
-        verdict.remaining().into(),
-        seconds(verdict.full()).into(),
-    ]))
+    let values = [
+        verdict.limit(),
+        verdict.remaining(),
+        seconds(verdict.full()),
+    ];
+    Some(Box::new(values.map(number)))
+}
+
+/// An integer as a value of its own; `HeaderValue::from` would allocate twice.
+pub(super) fn number(value: u64) -> HeaderValue {
+    let mut list = List::default();
+    list.number(value);
+    list.value().unwrap_or_else(|| value.into())
 }
 
 /// A duration in whole seconds, rounded up: whoever waits that long has waited enough.
@@ -148,6 +156,10 @@ impl List {
 
     fn param(&mut self, name: &str, value: u64) {
         self.0.extend_from_slice(name.as_bytes());
+        self.number(value);
+    }
+
+    fn number(&mut self, value: u64) {
         let mut value = value.min(MAX_INTEGER);
         let mut digits = [0; 15];
         let mut start = digits.len();

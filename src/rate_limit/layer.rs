@@ -176,7 +176,7 @@ impl<St> RateLimitBuilder<St> {
 
     /// Adds `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now) of the window that is
     /// closest to its limit, wherever the standard fields are sent: for clients that read no others.
-    /// Off unless set. It costs up to five further allocations.
+    /// Off unless set. They cost four further allocations.
     pub fn legacy_headers(mut self, legacy: bool) -> Self {
         self.settings.legacy = legacy;
         self

@@ -15,8 +15,8 @@
 //!    One that may not pass never reaches it.
 //! 5. The response gets `RateLimit-Policy` and `RateLimit` fields
 //!    ([draft-ietf-httpapi-ratelimit-headers]), which [`Headers`] can restrict or turn off. Written by
-//!    hand, they cost at most 3 allocations for a response that has header fields already, and
-//!    never more than 4.
+//!    hand, they cost one or two allocations, and two more if the response had no fields at all; at
+//!    most three where one policy applies, or all do.
 //!
 //! The algorithm is GCRA, a token bucket in one number: see [`Quota`].
 //!

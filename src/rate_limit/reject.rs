@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use smallvec::SmallVec;
 
 use super::grpc;
-use super::headers::seconds;
+use super::headers::{number, seconds};
 use crate::problem::{MEDIA_TYPE, Problem};
 use crate::shed;
 
@@ -97,7 +97,7 @@ impl Rejection<'_> {
     pub(super) fn ensure_retry_after(&self, response: &mut Response<Bytes>) {
         if let Some(wait) = self.wait {
             let entry = response.headers_mut().entry(RETRY_AFTER);
-            entry.or_insert_with(|| HeaderValue::from(seconds(wait).max(1)));
+            entry.or_insert_with(|| number(seconds(wait).max(1)));
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::trace::{Counter, emit};
 pub(super) struct Rules {
     policies: Vec<Rule>,
     windows: Vec<Window>,
+    /// The `RateLimit-Policy` list of all windows.
+    announced: Option<HeaderValue>,
     pub(super) settings: Settings,
 }
 
@@ -113,11 +115,13 @@ impl Rules {
         let mut rules = Self {
             policies: Vec::with_capacity(policies.len()),
             windows: Vec::new(),
+            announced: None,
             settings,
         };
         for policy in policies {
             rules.add(policy)?;
         }
+        rules.announced = rules.announce(rules.windows.iter().map(|window| (window, window.quota)));
         Ok(rules)
     }
 
@@ -126,12 +130,13 @@ impl Rules {
         let first = self.windows.len();
         for (window, quota) in &policy.windows {
             self.validate(&name, window, *quota, &policy.cost)?;
+            let announced = (!policy.shadow).then_some((&**window, *quota)).into_iter();
             self.windows.push(Window {
                 rule: self.policies.len(),
                 name: (&**window).into(),
                 scope: store::scope(&name, window),
                 quota: *quota,
-                announced: headers::policy([(&**window, *quota)].into_iter()),
+                announced: headers::policy(announced),
                 document: reject::document(window),
                 passed: counter(window, "passed"),
                 refused: counter(
@@ -378,19 +383,28 @@ impl Rules {
         }
     }
 
-    /// The `RateLimit-Policy` list, ready-made where one window applies with its own quota.
+    /// The `RateLimit-Policy` list: made before for one window alone and for all of them.
     fn announced(&self, applied: &[Applied]) -> Option<HeaderValue> {
-        if let [applied] = applied {
-            let window = &self.windows[applied.window];
-            if applied.quota == window.quota && !self.is_shadow(window) {
-                return window.announced.clone();
+        let usual = |applied: &Applied| applied.quota == self.windows[applied.window].quota;
+        if applied.iter().all(usual) {
+            match applied {
+                [applied] => return self.windows[applied.window].announced.clone(),
+                applied if applied.len() == self.windows.len() => return self.announced.clone(),
+                _ => {}
             }
         }
-        let enforced = applied.iter().filter_map(|applied| {
-            let window = &self.windows[applied.window];
-            (!self.is_shadow(window)).then_some((&*window.name, applied.quota))
-        });
-        headers::policy(enforced)
+        let named = applied
+            .iter()
+            .map(|applied| (&self.windows[applied.window], applied.quota));
+        self.announce(named)
+    }
+
+    fn announce<'w>(
+        &self,
+        windows: impl Iterator<Item = (&'w Window, Quota)>,
+    ) -> Option<HeaderValue> {
+        let enforced = windows.filter(|(window, _)| !self.is_shadow(window));
+        headers::policy(enforced.map(|(window, quota)| (&*window.name, quota)))
     }
 
     fn count(&self, applied: &[Applied], decision: &Decision) {

@@ -15,6 +15,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
 
+mod allocations;
 mod bodies;
 mod fields;
 mod keys;
