@@ -14,15 +14,15 @@ use tower_service::Service;
 
 use super::decision::Decision;
 use super::rules::{AppliedList, Passed, Rules};
-use super::store::Never;
+use super::store::{Never, Wait};
 
 /// A [wait](super::Store::Wait) for which a request can be held: [`Never`], for any inner service, and
-/// futures of a [`Decision`], for those that are `Clone`. It is sealed.
+/// futures of a [`Decision`], for those that are `Clone`. Nothing else needs to be one.
 #[diagnostic::on_unimplemented(
     message = "a request to `{S}` cannot be held while `{Self}` is waited for",
     note = "`Store::Wait` is `Never`, or a `Future<Output = Decision>` over a service that is `Clone`"
 )]
-pub trait Park<S, R>: Sealed + Sized
+pub trait Park<S, R>: Wait
 where
     S: Service<R>,
 {
@@ -34,14 +34,6 @@ where
     #[doc(hidden)]
     fn park(self, ready: &mut S, request: R, hold: Hold) -> Self::Parked;
 }
-
-/// Keeps [`Park`] to the two kinds of wait that there are.
-#[allow(unnameable_types, reason = "it seals a trait")]
-pub trait Sealed {}
-
-impl Sealed for Never {}
-
-impl<W> Sealed for W where W: Future<Output = Decision> {}
 
 /// What the inner service does next, or the refusal.
 pub(super) type Released<F> = Result<(F, Passed), Box<Response<Bytes>>>;

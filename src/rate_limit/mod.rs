@@ -86,6 +86,9 @@
 //!
 //! [draft-ietf-httpapi-ratelimit-headers]: https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
 
+#[cfg(any(test, feature = "test-util"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod conformance;
 mod decision;
 mod future;
 mod gcra;
@@ -117,4 +120,4 @@ pub use self::reject::{Cause, Reject, Rejection};
 pub use self::report::Report;
 pub use self::route::Route;
 pub use self::service::RateLimit;
-pub use self::store::{Answer, Check, MemoryStore, Never, Store};
+pub use self::store::{Answer, Check, MemoryStore, Never, Store, Wait};

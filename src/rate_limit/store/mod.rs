@@ -31,14 +31,15 @@ mod table;
 ///   wait returns [`Answer::Later`].
 /// - **The wait may be dropped** when the client goes away. The cells may stay charged.
 ///
-/// A closure `Fn(&[Check<'_>], &Clock) -> Decision` is a store that answers at once.
+/// A closure `Fn(&[Check<'_>], &Clock) -> Decision` is a store that answers at once. The feature
+/// `test-util` has a suite that runs a store against this contract, `rate_limit::conformance`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` keeps no rate limiting buckets",
     note = "a closure must take `&[Check<'_>]` and `&Clock` and return a `Decision`"
 )]
 pub trait Store: Send + Sync + 'static {
     /// What an answer that has to be waited for is: a future of the [`Decision`], or [`Never`].
-    type Wait;
+    type Wait: Wait;
 
     /// Decides about one request, and takes its cells if it passes.
     ///
@@ -69,6 +70,38 @@ pub enum Answer<W> {
     Now(Decision),
     /// A future of the decision, for which the request is held.
     Later(W),
+}
+
+impl<W: Wait> Answer<W> {
+    /// The decision, waited for if need be.
+    pub async fn decision(self) -> Decision {
+        match self {
+            Self::Now(decision) => decision,
+            Self::Later(wait) => wait.decision().await,
+        }
+    }
+}
+
+/// What can be waited for: every future of a [`Decision`], and [`Never`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no `Store::Wait`",
+    note = "it is `Never`, or a `Future<Output = Decision>`, e.g. a boxed one"
+)]
+pub trait Wait: Sized {
+    /// Waits.
+    fn decision(self) -> impl Future<Output = Decision>;
+}
+
+impl<W: Future<Output = Decision>> Wait for W {
+    fn decision(self) -> impl Future<Output = Decision> {
+        self
+    }
+}
+
+impl Wait for Never {
+    async fn decision(self) -> Decision {
+        match self {}
+    }
 }
 
 /// The [wait](Store::Wait) of a store that always answers at once.

@@ -1,13 +1,37 @@
 //! The store in memory: its bound, its exactness under threads, and what a flood cannot do.
 
 use super::*;
-use bartizan::rate_limit::{Answer, Check, Decision, MemoryStore, Store};
+use bartizan::rate_limit::{Answer, Check, Decision, MemoryStore, Store, conformance};
 
 fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
     match store.check(checks, clock) {
         Answer::Now(decision) => decision,
         _ => unreachable!("memory answers at once"),
     }
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract_of_stores() {
+    conformance::store(async || MemoryStore::new()).await;
+    conformance::store(async || MemoryStore::with_capacity(4)).await;
+}
+
+#[tokio::test]
+async fn a_store_that_charges_what_it_refuses_breaks_the_contract() {
+    let charging = async || {
+        let memory = MemoryStore::new();
+        move |checks: &[Check<'_>], clock: &Clock| {
+            let ask = |one: &Check<'_>| check(&memory, clock, &[*one]).verdicts()[0];
+            Decision::new(checks, checks.iter().map(ask))
+        }
+    };
+    let broken = tokio::spawn(async move { conformance::store(charging).await }).await;
+    let panic = broken.unwrap_err().into_panic();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(
+        message.contains("a refused request is charged to none"),
+        "{message}"
+    );
 }
 
 fn passes(store: &MemoryStore, clock: &Clock, key: u64, quota: Quota) -> bool {
