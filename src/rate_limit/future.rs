@@ -10,7 +10,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::hold::Released;
-use super::rules::Passed;
+use super::settle::Passed;
 use crate::body::ResponseBody;
 
 pin_project! {

@@ -13,7 +13,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::decision::Decision;
-use super::rules::{AppliedList, Passed, Rules};
+use super::rules::{AppliedList, Rules};
+use super::settle::Passed;
 use super::store::{Never, Wait};
 
 /// A [wait](super::Store::Wait) for which a request can be held: [`Never`], for any inner service, and

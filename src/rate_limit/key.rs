@@ -40,7 +40,13 @@ pub struct Key {
 ///
 /// A mapped IPv4 address is the IPv4 address.
 pub fn client_ip(source: &ClientSource) -> Key {
-    Source::ClientIp(source.clone()).into()
+    client_prefix(source, Ipv6Prefix::default())
+}
+
+/// The client's address, with IPv6 clients told apart by a prefix of another length: many hold a /56
+/// or a /48. As the key of a second, larger policy it bounds those who do.
+pub fn client_prefix(source: &ClientSource, prefix: Ipv6Prefix) -> Key {
+    Source::ClientIp(source.clone(), prefix).into()
 }
 
 /// The value of a header field.
@@ -132,10 +138,10 @@ impl Key {
         route: Option<&CompiledRoute>,
     ) -> Result<u64, Missing> {
         let found = match &self.source {
-            Source::ClientIp(source) => source
+            Source::ClientIp(source, prefix) => source
                 .identify(request)
                 .ip()
-                .map(|ip| digest(&Ipv6Prefix::default().bucket(ip))),
+                .map(|ip| digest(&prefix.bucket(ip))),
             Source::Header(Ok(name)) => {
                 let mut values = head.headers().get_all(name).iter();
                 let value = values.next().filter(|value| !value.is_empty());
@@ -234,7 +240,7 @@ pub(super) enum Missing {
 /// A closed set plus closures: an enum can be named, loaded and swapped, and is as fast as a type.
 #[derive(Clone)]
 enum Source {
-    ClientIp(ClientSource),
+    ClientIp(ClientSource, Ipv6Prefix),
     Header(Result<HeaderName, String>),
     Closure(Arc<DigestFn>),
     PathParam(String),
@@ -247,7 +253,11 @@ type DigestFn = dyn Fn(&Head<'_>) -> Option<u64> + Send + Sync;
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ClientIp(source) => f.debug_tuple("ClientIp").field(source).finish(),
+            Self::ClientIp(source, prefix) => f
+                .debug_tuple("ClientIp")
+                .field(source)
+                .field(prefix)
+                .finish(),
             Self::Header(name) => f.debug_tuple("Header").field(name).finish(),
             Self::Closure(_) => f.write_str("Closure"),
             Self::PathParam(name) => f.debug_tuple("PathParam").field(name).finish(),

@@ -33,8 +33,7 @@ impl RateLimitLayer {
                 event_source: true,
                 ..Settings::default()
             },
-            store: None,
-            default_store: MemoryStore::new,
+            store: Chosen::Default(MemoryStore::new),
             clock: Clock::new(),
         }
     }
@@ -115,10 +114,14 @@ impl<St: fmt::Debug> fmt::Debug for RateLimitLayer<St> {
 pub struct RateLimitBuilder<St = MemoryStore> {
     policies: Vec<Policy>,
     settings: Settings,
-    store: Option<St>,
-    /// Not called where a store was given, so that its memory is not taken for nothing.
-    default_store: fn() -> St,
+    store: Chosen<St>,
     clock: Clock,
+}
+
+/// The default store is not made before it is needed: it takes its memory at once.
+enum Chosen<St> {
+    Default(fn() -> St),
+    Given(St),
 }
 
 impl<St> RateLimitBuilder<St> {
@@ -134,8 +137,7 @@ impl<St> RateLimitBuilder<St> {
         RateLimitBuilder {
             policies: self.policies,
             settings: self.settings,
-            store: Some(store),
-            default_store: || unreachable!("a store was given"),
+            store: Chosen::Given(store),
             clock: self.clock,
         }
     }
@@ -223,13 +225,16 @@ impl<St> RateLimitBuilder<St> {
     /// its routes do not have; if a route's template cannot match; if a constant cost is more than a
     /// window holds; if [`Headers::NearLimit`] is over 100 per cent.
     pub fn build(self) -> Result<RateLimitLayer<St>, ConfigError> {
-        let rules = Arc::new(Rules::new(self.policies, self.settings)?);
+        let shared = Shared {
+            rules: Arc::new(Rules::new(self.policies, self.settings)?),
+            store: match self.store {
+                Chosen::Default(make) => make(),
+                Chosen::Given(store) => store,
+            },
+            clock: self.clock,
+        };
         Ok(RateLimitLayer {
-            shared: Arc::new(Shared {
-                rules,
-                store: self.store.unwrap_or_else(self.default_store),
-                clock: self.clock,
-            }),
+            shared: Arc::new(shared),
         })
     }
 }

@@ -105,6 +105,7 @@ mod report;
 mod route;
 mod rules;
 mod service;
+mod settle;
 mod store;
 
 pub use self::decision::{Decision, Outcome, Verdict};

@@ -1,32 +1,29 @@
-//! The policies of a layer, compiled: which of them apply to a request, and what follows from the
-//! store's decision.
+//! The policies of a layer, compiled: which of their windows apply to a request.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http::{Extensions, Request, Response};
+use http::{Extensions, Request};
 use smallvec::SmallVec;
 
-use super::decision::{Decision, Outcome, Verdict};
 use super::head::Head;
-use super::headers::{self, Fields, Headers};
+use super::headers::{self, Headers};
 use super::key::{Key, Missing};
 use super::policy::{Cost, Policy};
 use super::quota::Quota;
-use super::reject::{self, Cause, Reject, Rejection};
-use super::report::Report;
+use super::reject::{self, Reject};
 use super::route::CompiledRoute;
 use super::store::{self, Check};
 use crate::config::ConfigError;
-use crate::trace::{Counter, emit};
+use crate::trace::Counter;
 
 /// Everything about a layer but its store and its clock.
 pub(super) struct Rules {
-    policies: Vec<Rule>,
-    windows: Vec<Window>,
+    pub(super) policies: Vec<Rule>,
+    pub(super) windows: Vec<Window>,
     /// The `RateLimit-Policy` list of all windows.
-    announced: Option<HeaderValue>,
+    pub(super) announced: Option<HeaderValue>,
     pub(super) settings: Settings,
 }
 
@@ -43,57 +40,37 @@ pub(super) struct Settings {
 
 pub(super) type TemplateFn = dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync;
 
-struct Rule {
-    policy: Policy,
+pub(super) struct Rule {
+    pub(super) policy: Policy,
     key: Key,
     routes: Vec<CompiledRoute>,
     /// Its windows: a range of [`Rules::windows`].
     windows: std::ops::Range<usize>,
 }
 
-struct Window {
+pub(super) struct Window {
     rule: usize,
-    name: Box<str>,
+    pub(super) name: Box<str>,
     scope: u64,
-    quota: Quota,
+    pub(super) quota: Quota,
     /// The `RateLimit-Policy` list of this window alone, and the document of its refusal.
-    announced: Option<HeaderValue>,
-    document: Bytes,
-    passed: Counter,
-    refused: Counter,
+    pub(super) announced: Option<HeaderValue>,
+    pub(super) document: Bytes,
+    pub(super) passed: Counter,
+    pub(super) refused: Counter,
 }
 
 /// A window that applies to a request, with what it is asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Applied {
-    window: usize,
+    pub(super) window: usize,
     key: u64,
-    quota: Quota,
+    pub(super) quota: Quota,
     cost: u64,
 }
 
 /// The windows that apply to one request. Up to four of them need no allocation.
 pub(super) type AppliedList = SmallVec<[Applied; 4]>;
-
-/// What a request that passes takes along.
-#[derive(Debug, Default)]
-#[allow(unnameable_types, reason = "part of a sealed trait")]
-pub struct Passed {
-    pub(super) fields: Fields,
-    pub(super) report: Option<Report>,
-}
-
-impl Passed {
-    /// Marks a response on its way out. One that switches protocols stays as it is.
-    pub(super) fn mark<B>(self, response: &mut Response<B>) {
-        if !response.status().is_informational() {
-            self.fields.write(response.headers_mut());
-        }
-        if let Some(report) = self.report {
-            response.extensions_mut().insert(report);
-        }
-    }
-}
 
 impl Rules {
     /// Compiles policies.
@@ -128,6 +105,11 @@ impl Rules {
     fn add(&mut self, mut policy: Policy) -> Result<(), ConfigError> {
         let name = policy.name().to_owned();
         let first = self.windows.len();
+        let refused = if policy.shadow {
+            "would_refuse"
+        } else {
+            "refused"
+        };
         for (window, quota) in &policy.windows {
             self.validate(&name, window, *quota, &policy.cost)?;
             let announced = (!policy.shadow).then_some((&**window, *quota)).into_iter();
@@ -139,14 +121,7 @@ impl Rules {
                 announced: headers::policy(announced),
                 document: reject::document(window),
                 passed: counter(window, "passed"),
-                refused: counter(
-                    window,
-                    if policy.shadow {
-                        "would_refuse"
-                    } else {
-                        "refused"
-                    },
-                ),
+                refused: counter(window, refused),
             });
         }
         let routes = std::mem::take(&mut policy.routes)
@@ -274,166 +249,7 @@ impl Rules {
             .collect()
     }
 
-    /// What follows from the store's decision about `applied`.
-    ///
-    /// # Errors
-    ///
-    /// The answer to a request that may not pass. It is boxed, since only refusals pay for it.
-    pub(super) fn settle<B>(
-        &self,
-        request: &mut Request<B>,
-        applied: &[Applied],
-        decision: &Decision,
-    ) -> Result<Passed, Box<Response<Bytes>>> {
-        self.count(applied, decision);
-        let allowed = decision.is_allowed();
-        let passed = Passed {
-            fields: self.fields(applied, decision),
-            report: self.settings.expose.then(|| {
-                let verdicts = decision.verdicts().iter().copied();
-                let names = applied
-                    .iter()
-                    .map(|applied| &*self.windows[applied.window].name);
-                Report::new(names.zip(verdicts))
-            }),
-        };
-        if allowed {
-            if let Some(report) = &passed.report {
-                request.extensions_mut().insert(report.clone());
-            }
-            return Ok(passed);
-        }
-        Err(self.refuse(self.exceeded(request, applied, decision), passed))
-    }
-
-    /// The answer to a request that lacks what the policy `rule` counts by.
-    pub(super) fn no_key<B>(&self, request: &Request<B>, rule: usize) -> Box<Response<Bytes>> {
-        let mut rejection = self.rejection(request, Cause::NoKey);
-        rejection.violated.push(self.policies[rule].policy.name());
-        self.refuse(rejection, Passed::default())
-    }
-
-    fn refuse(&self, rejection: Rejection<'_>, passed: Passed) -> Box<Response<Bytes>> {
-        for policy in rejection.violated() {
-            emit!(debug, { policy = policy }, "request refused");
-        }
-        let mut response = match &self.settings.reject {
-            Some(reject) => reject.reject(&rejection),
-            None => rejection.response(),
-        };
-        if !response.status().is_success() {
-            rejection.ensure_retry_after(&mut response);
-        }
-        passed.mark(&mut response);
-        Box::new(response)
-    }
-
-    /// Who refused, and for how long.
-    fn exceeded<'r, B>(
-        &'r self,
-        request: &'r Request<B>,
-        applied: &[Applied],
-        decision: &Decision,
-    ) -> Rejection<'r> {
-        let mut rejection = self.rejection(request, Cause::Exceeded);
-        for (window, verdict) in self.enforced(applied, decision) {
-            match verdict.outcome() {
-                Outcome::Passed => continue,
-                Outcome::Refused(wait) => rejection.wait = rejection.wait.max(Some(wait)),
-                Outcome::TooCostly => rejection.cause = Cause::TooCostly,
-            }
-            rejection.violated.push(&window.name);
-            rejection.document = Some(&window.document);
-        }
-        if rejection.cause == Cause::TooCostly {
-            rejection.wait = None;
-        }
-        if rejection.violated.len() > 1 || rejection.cause != Cause::Exceeded {
-            rejection.document = None;
-        }
-        rejection
-    }
-
-    fn rejection<'r, B>(&self, request: &'r Request<B>, cause: Cause) -> Rejection<'r> {
-        Rejection {
-            cause,
-            method: request.method(),
-            headers: request.headers(),
-            violated: SmallVec::new(),
-            wait: None,
-            spare_event_source: self.settings.event_source,
-            document: None,
-        }
-    }
-
-    fn fields(&self, applied: &[Applied], decision: &Decision) -> Fields {
-        let settings = &self.settings;
-        let verdicts = || self.enforced(applied, decision).map(|(_, verdict)| verdict);
-        if !settings.headers.apply(decision.is_allowed(), verdicts()) {
-            return Fields::default();
-        }
-        let named = self.enforced(applied, decision);
-        Fields {
-            policy: self.announced(applied),
-            limit: headers::limit(named.map(|(window, verdict)| (&*window.name, verdict))),
-            legacy: settings
-                .legacy
-                .then(|| headers::legacy(verdicts()))
-                .flatten(),
-        }
-    }
-
-    /// The `RateLimit-Policy` list: made before for one window alone and for all of them.
-    fn announced(&self, applied: &[Applied]) -> Option<HeaderValue> {
-        let usual = |applied: &Applied| applied.quota == self.windows[applied.window].quota;
-        if applied.iter().all(usual) {
-            match applied {
-                [applied] => return self.windows[applied.window].announced.clone(),
-                applied if applied.len() == self.windows.len() => return self.announced.clone(),
-                _ => {}
-            }
-        }
-        let named = applied
-            .iter()
-            .map(|applied| (&self.windows[applied.window], applied.quota));
-        self.announce(named)
-    }
-
-    fn announce<'w>(
-        &self,
-        windows: impl Iterator<Item = (&'w Window, Quota)>,
-    ) -> Option<HeaderValue> {
-        let enforced = windows.filter(|(window, _)| !self.is_shadow(window));
-        headers::policy(enforced.map(|(window, quota)| (&*window.name, quota)))
-    }
-
-    fn count(&self, applied: &[Applied], decision: &Decision) {
-        for (applied, verdict) in applied.iter().zip(decision.verdicts()) {
-            let window = &self.windows[applied.window];
-            if !verdict.has_passed() {
-                window.refused.add(1);
-                if self.is_shadow(window) {
-                    emit!(debug, { policy = window.name }, "request would be refused");
-                }
-            } else if decision.is_allowed() {
-                window.passed.add(1);
-            }
-        }
-    }
-
-    fn enforced<'r, 'd>(
-        &'r self,
-        applied: &'d [Applied],
-        decision: &'d Decision,
-    ) -> impl Iterator<Item = (&'r Window, &'d Verdict)> {
-        applied
-            .iter()
-            .zip(decision.verdicts())
-            .map(|(applied, verdict)| (&self.windows[applied.window], verdict))
-            .filter(|(window, _)| !self.is_shadow(window))
-    }
-
-    fn is_shadow(&self, window: &Window) -> bool {
+    pub(super) fn is_shadow(&self, window: &Window) -> bool {
         self.policies[window.rule].policy.shadow
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portable_atomic::{AtomicU64, Ordering};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Check;
 use super::table::{Attempt, Cell, Order, Place, Receipt, Table};
@@ -31,9 +31,9 @@ struct Spot {
 }
 
 /// A charge that can be undone.
-enum Charge {
-    Home(Receipt),
-    Spill(Receipt),
+struct Charge {
+    spilled: bool,
+    receipt: Receipt,
 }
 
 impl<C: Cell> Buckets<C> {
@@ -58,19 +58,21 @@ impl<C: Cell> Buckets<C> {
     /// Takes the cells of all enforced checks or of none, then those of the shadows.
     pub(super) fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
         let (spots, now) = self.look_at_all(checks, clock);
-        let mut verdicts = self.quote(checks, &spots, now);
-        let enforced = |check: &Check<'_>| !check.is_shadow();
-        if (checks.iter().zip(&verdicts)).any(|(c, v)| enforced(c) && !v.has_passed()) {
-            for (check, spot) in checks.iter().zip(&spots) {
+        let mut allowed = true;
+        for (check, spot) in checks.iter().zip(&spots) {
+            if !self.passes(check, spot, now) {
                 self.heal(check, spot, now);
+                allowed &= check.is_shadow();
             }
-            return Decision::new(checks, verdicts);
+        }
+        if !allowed {
+            return Decision::new(checks, self.quote(checks, &spots, now));
         }
         let mut charges: SmallVec<[Charge; 4]> = SmallVec::new();
+        let mut verdicts: SmallVec<[Verdict; 4]> = smallvec![Verdict::passed(0, 0); checks.len()];
         for shadow in [false, true] {
             for (index, check) in checks.iter().enumerate() {
-                let passed = verdicts[index].has_passed();
-                if check.is_shadow() != shadow || !passed || check.cells() == 0 {
+                if check.is_shadow() != shadow {
                     continue;
                 }
                 let (charge, verdict) = self.take(check, spots[index], now, clock);
@@ -148,6 +150,13 @@ impl<C: Cell> Buckets<C> {
         checks.iter().zip(spots).map(quote).collect()
     }
 
+    fn passes(&self, check: &Check<'_>, spot: &Spot, now: u64) -> bool {
+        self.tat(check, spot, now).is_ok_and(|tat| {
+            let take = gcra::take(check.quota(), tat, now, check.cells());
+            matches!(take, Take::Passed(_))
+        })
+    }
+
     /// The TAT that a check starts from, or the place it would get if that were not in use.
     fn tat(&self, check: &Check<'_>, spot: &Spot, now: u64) -> Result<u64, Place> {
         if let Some(tat) = spot.home.tat(now, spot.floor(now)) {
@@ -166,36 +175,42 @@ impl<C: Cell> Buckets<C> {
         clock: &Clock,
     ) -> (Option<Charge>, Verdict) {
         let quota = check.quota();
+        if check.cells() == 0 {
+            let tat = self.tat(check, &spot, now);
+            let verdict = |tat| verdict(quota, tat, now, Take::Passed(tat));
+            return (
+                None,
+                tat.map_or_else(|place| crowded_out(quota, place, now), verdict),
+            );
+        }
         loop {
-            let home = Order {
+            let order = Order {
                 tag: check.bucket(),
                 floor: spot.floor(now),
                 quota,
                 cost: check.cells(),
                 now,
             };
-            let (attempt, charge): (_, fn(Receipt) -> Charge) =
-                match self.home.attempt(spot.home, home) {
-                    Attempt::Full => {
-                        self.spill_until(gcra::ceiling(quota, now));
-                        let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
-                        let shared = Order {
-                            tag: check.scope(),
-                            floor: 0,
-                            ..home
-                        };
-                        match self.spill.attempt(place, shared) {
-                            Attempt::Full => return (None, crowded_out(quota, place, now)),
-                            attempt => (attempt, Charge::Spill),
-                        }
-                    }
-                    attempt => (attempt, Charge::Home),
+            let mut attempt = self.home.attempt(spot.home, order);
+            let spilled = matches!(attempt, Attempt::Full);
+            if spilled {
+                self.spill_until(gcra::ceiling(quota, now));
+                let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
+                let order = Order {
+                    tag: check.scope(),
+                    floor: 0,
+                    ..order
                 };
+                attempt = self.spill.attempt(place, order);
+                if matches!(attempt, Attempt::Full) {
+                    return (None, crowded_out(quota, place, now));
+                }
+            }
             match attempt {
                 Attempt::Taken(receipt) => {
                     let tat = receipt.after.tat;
                     let verdict = verdict(quota, tat, now, Take::Passed(tat));
-                    return (Some(charge(receipt)), verdict);
+                    return (Some(Charge { spilled, receipt }), verdict);
                 }
                 Attempt::Refused { tat, take } => return (None, verdict(quota, tat, now, take)),
                 Attempt::Full | Attempt::Raced => {}
@@ -216,10 +231,12 @@ impl<C: Cell> Buckets<C> {
 
     /// Puts back what a charge took, if nobody has touched the bucket since.
     fn undo(&self, charge: &Charge) {
-        match charge {
-            Charge::Home(receipt) => self.home.undo(*receipt),
-            Charge::Spill(receipt) => self.spill.undo(*receipt),
+        let table = if charge.spilled {
+            &self.spill
+        } else {
+            &self.home
         };
+        table.undo(charge.receipt);
     }
 
     /// A bucket that was written under a clock that has gone back since is emptied as of now: its

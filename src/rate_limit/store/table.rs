@@ -231,9 +231,9 @@ impl<C: Cell> Table<C> {
     ///
     /// Taking the difference off a bucket that has moved on would hand out capacity early: the cells
     /// that drained in the meantime were counted on by others.
-    pub(super) fn undo(&self, receipt: Receipt) -> bool {
+    pub(super) fn undo(&self, receipt: Receipt) {
         self.cell(receipt.set, receipt.way)
-            .replace(receipt.after, receipt.before)
+            .replace(receipt.after, receipt.before);
     }
 
     /// Changes the TAT that was seen in a key's own place, if it still is what was seen.

@@ -93,7 +93,7 @@ async fn the_lists_of_nested_layers_and_a_handlers_own_fields_are_kept() {
 }
 
 #[tokio::test]
-async fn a_response_that_switches_protocols_stays_as_it_is() {
+async fn a_response_that_switches_protocols_or_opens_a_tunnel_stays_as_it_is() {
     let layer = RateLimitLayer::builder()
         .policy(minutely("api", 5))
         .build()
@@ -104,7 +104,18 @@ async fn a_response_that_switches_protocols_stays_as_it_is() {
             .body(Full::<Bytes>::default());
         Ok::<_, Infallible>(response.unwrap())
     });
-    let response = layer.layer(upgrade).oneshot(get("/ws")).await.unwrap();
+    let response = layer
+        .clone()
+        .layer(upgrade)
+        .oneshot(get("/ws"))
+        .await
+        .unwrap();
+    assert!(response.headers().is_empty());
+    let tunnel = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let connect = Request::connect("example.com:443").body(()).unwrap();
+    let response = layer.layer(tunnel).oneshot(connect).await.unwrap();
     assert!(response.headers().is_empty());
 }
 

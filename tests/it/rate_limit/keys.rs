@@ -1,6 +1,7 @@
 //! What requests are counted by, and what becomes of those that lack it.
 
 use super::*;
+use bartizan::client::Ipv6Prefix;
 use bartizan::rate_limit::Route;
 
 fn keyed(key: impl Into<Key>) -> Host {
@@ -21,6 +22,19 @@ async fn an_ipv6_client_is_its_64_bit_prefix() {
     assert_eq!(host.status(from("2001:db8:1:2::a")).await, 200);
     assert_eq!(host.status(from("2001:db8:1:2:ffff::b")).await, 429);
     assert_eq!(host.status(from("2001:db8:1:3::a")).await, 200);
+}
+
+#[tokio::test]
+async fn a_wider_prefix_bounds_those_who_hold_many_networks() {
+    let wide = key::client_prefix(&ClientSource::peer(), Ipv6Prefix::new(48).unwrap());
+    let mut host = Host::new([
+        Policy::new("network", Quota::per_minute(1)).by(per_client()),
+        Policy::new("site", Quota::per_minute(2)).by(wide),
+    ]);
+    assert_eq!(host.status(from("2001:db8:1:1::a")).await, 200);
+    assert_eq!(host.status(from("2001:db8:1:1::b")).await, 429);
+    assert_eq!(host.status(from("2001:db8:1:2::a")).await, 200);
+    assert_eq!(host.status(from("2001:db8:1:3::a")).await, 429);
 }
 
 #[tokio::test]

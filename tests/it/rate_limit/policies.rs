@@ -217,6 +217,18 @@ async fn a_clock_that_goes_back_locks_nobody_out() {
     assert_eq!(host.passing(5, || get("/")).await, 3);
 }
 
+#[tokio::test]
+async fn a_clock_that_goes_back_does_not_stop_a_shadow() {
+    let mut host = Host::new([minutely("trial", 1).shadow()]);
+    let shadow = |host: &Host| host.layer.peek("trial", &get("/")).unwrap().verdicts()[0];
+    assert_eq!(host.status(get("/")).await, 200);
+    host.clock.rewind(Duration::from_secs(3600));
+    assert_eq!(host.status(get("/")).await, 200);
+    assert!(!shadow(&host).has_passed());
+    host.clock.advance(60 * SECOND);
+    assert!(shadow(&host).has_passed());
+}
+
 #[test]
 fn a_layer_that_cannot_work_cannot_be_built() {
     let policy = || minutely("api", 5);
