@@ -310,7 +310,7 @@ struct Arrival {
     kind: usize,
     step: usize,
     pause: u64,
-    interruption: Option<Box<Arrival>>,
+    interruption: Option<Box<Self>>,
 }
 
 fn arrival() -> impl Strategy<Value = Arrival> {
