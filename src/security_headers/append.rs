@@ -8,8 +8,7 @@ use crate::config::ConfigError;
 /// Sources that one response needs beyond the layer's policy: typed, checked, merged.
 ///
 /// Build it once, at start; a handler adds a clone to its response. The sources go into the enforced
-/// and the report-only policy by the rule of [`Csp::allow`], so they never allow less; additions by
-/// several hands add up, and also hold when the response chose another
+/// and the report-only policy by the rule of [`Csp::allow`]; additions by several hands add up, and also hold when the response chose another
 /// [`PreparedHeaders`](super::PreparedHeaders). Such a response renders its policy anew.
 ///
 /// ```

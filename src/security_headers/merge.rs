@@ -92,9 +92,10 @@ impl Prepared {
 
     /// Whether the header `name` is part of this set.
     fn sets(&self, name: &HeaderName, scheme: Scheme) -> bool {
-        match *name == CACHE_CONTROL {
-            true => self.cache_control.is_some(),
-            false => self.variant(scheme).headers.contains_key(name),
+        if *name == CACHE_CONTROL {
+            self.cache_control.is_some()
+        } else {
+            self.variant(scheme).headers.contains_key(name)
         }
     }
 }

@@ -17,6 +17,8 @@
 //! 7. A response can choose another [`PreparedHeaders`], or add sources by [`CspAppend`], through its
 //!    extensions. Of nested layers the inner one wins, header by header.
 //! 8. 1xx responses and the tunnel of a successful CONNECT are left as they are.
+//! 9. [`ReportCollector`] is the endpoint for what browsers report, bounded against floods;
+//!    [`reports_to`](SecurityHeaders::reports_to) points every header at it that can report.
 //!
 //! # Deployment
 //!

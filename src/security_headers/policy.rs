@@ -27,7 +27,7 @@ use crate::config::ConfigError;
 /// policy.prepare()?;
 /// # Ok::<_, bartizan::config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use = "a policy does nothing until a layer is built from it"]
 pub struct SecurityHeaders {
     pub(super) csp: Option<Csp>,
@@ -68,12 +68,6 @@ pub(super) enum Framing {
     Without,
 }
 
-impl Default for Framing {
-    fn default() -> Self {
-        Self::Follow { last: None }
-    }
-}
-
 /// What happens to a header that the handler has set as well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -90,7 +84,31 @@ pub enum Conflict {
 impl SecurityHeaders {
     /// No header at all, to which values are added. Leaky headers are removed.
     pub fn none() -> Self {
-        Self::default()
+        Self {
+            csp: None,
+            csp_report_only: None,
+            hsts: None,
+            frame_options: Framing::Follow { last: None },
+            nosniff: false,
+            referrer: None,
+            permissions: None,
+            permissions_report_only: None,
+            opener: None,
+            opener_report_only: None,
+            embedder: None,
+            embedder_report_only: None,
+            resource: None,
+            agent_cluster: false,
+            integrity: None,
+            integrity_report_only: None,
+            endpoints: Endpoints::default(),
+            reports: None,
+            cache_control: None,
+            further: Vec::new(),
+            conflicts: Vec::new(),
+            keep_leaky: Vec::new(),
+            error: None,
+        }
     }
 
     /// Changes the enforced content security policy.
@@ -312,6 +330,8 @@ impl SecurityHeaders {
 
     /// Leaves the header `name` on responses although it is on the list of leaky ones: `server`,
     /// `x-powered-by`, tracing identifiers and some sixty more of the [OWASP Secure Headers Project].
+    ///
+    /// What the server or a layer further out adds is out of this layer's reach.
     ///
     /// [OWASP Secure Headers Project]: https://owasp.org/www-project-secure-headers/
     pub fn keep_leaky(mut self, name: impl AsRef<str>) -> Self {

@@ -6,6 +6,13 @@ use super::csp::{Csp, Directive, Source};
 use super::header::{EmbedderPolicy, Hsts, OpenerPolicy, ReferrerPolicy, ResourcePolicy};
 use super::policy::SecurityHeaders;
 
+/// [`web`](SecurityHeaders::web).
+impl Default for SecurityHeaders {
+    fn default() -> Self {
+        Self::web()
+    }
+}
+
 impl SecurityHeaders {
     /// For sites: works with templates as they are, as long as scripts come from the site's own
     /// files. The default to start from.

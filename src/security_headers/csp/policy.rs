@@ -79,11 +79,14 @@ impl Csp {
         self
     }
 
-    /// Adds sources to `directive`, which never allows less than before.
+    /// Adds sources to `directive`; what was allowed before still is.
     ///
     /// A directive that is absent starts from what the browser would have fallen back to
     /// (`default-src 'self'` and `img-src data:` added make `img-src 'self' data:`), and `'none'` gives
     /// way. One that is absent without a fallback restricts nothing, and stays absent.
+    ///
+    /// The specification has two sources that take effect away from others: a nonce or a hash from
+    /// `'unsafe-inline'`, and `'strict-dynamic'` from hosts and schemes.
     pub fn allow(
         mut self,
         directive: Directive,
@@ -202,6 +205,10 @@ impl Csp {
 
     /// The rule of [`allow`](Self::allow), for sources that have been read.
     pub(crate) fn widen(&mut self, directive: Directive, more: &[Source]) {
+        if directive == Directive::ChildSrc && !self.contains(directive) {
+            // Workers would fall back to the new `child-src` and no longer to `script-src`.
+            self.widen(Directive::WorkerSrc, more);
+        }
         let chain = [directive]
             .into_iter()
             .chain(directive.fallbacks().iter().copied());

@@ -176,6 +176,15 @@ fn allowing_starts_from_the_fallback_and_never_allows_less() {
 }
 
 #[test]
+fn a_new_child_src_takes_no_worker_from_script_src() {
+    let base = Csp::parse("default-src 'none'; script-src 'self'").unwrap();
+    assert_eq!(
+        base.allow(Directive::ChildSrc, ["blob:"]).to_string(),
+        "default-src 'none'; script-src 'self'; worker-src 'self' blob:; child-src blob:"
+    );
+}
+
+#[test]
 fn an_unread_nonce_never_means_a_weaker_policy() {
     let csp = Csp::parse(
         "script-src 'nonce-{nonce}' 'strict-dynamic' https: 'unsafe-inline'; \

@@ -19,11 +19,24 @@ use crate::body::{NoBody, ResponseBody};
 use crate::clock::Clock;
 use crate::request;
 
-/// Takes violation reports and passes them to a [`ReportSink`].
+/// The endpoint that browsers post violation reports to: a service that passes them to a
+/// [`ReportSink`].
+///
+/// 1. It takes `application/csp-report` (one report) and `application/reports+json` (the Reporting
+///    API's batches), and answers 204 whatever it was sent, so that nobody learns anything and no
+///    browser tries again. It answers the Reporting API's CORS preflight, and 405 to other methods.
+/// 2. Anybody may post anything to it, so everything has a bound: the bytes read, the reports taken
+///    from one request, the reports passed on in one second by all clones together, and a table of
+///    fixed size that holds repetitions back for a minute.
+/// 3. What a browser extension caused is dropped. Addresses lose their query, fragment and
+///    credentials; every text is shortened, and has no control character that could forge a log line.
+/// 4. The counter `bartizan_reports_total` has the label `outcome`: `accepted`, `repeated`,
+///    `extension`, `throttled` or `unreadable` (feature `metrics`).
 ///
 /// Mount it where [`reports_to`](crate::security_headers::SecurityHeaders::reports_to) points, outside
-/// of checks against cross-site requests: browsers post on their own. Every limit counts for all its
-/// clones together. See the [module](crate::security_headers) for what it does.
+/// of checks against cross-site requests: browsers post on their own. The bound per second is for the
+/// whole process; a bound per client is a rate limiting layer's affair, and one on the time that a
+/// body may take a timeout's.
 ///
 /// ```
 /// use bartizan::security_headers::{MemorySink, ReportCollector};
