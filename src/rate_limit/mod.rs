@@ -11,8 +11,8 @@
 //!    charged. Otherwise each is charged in turn by an atomic step of its own; if one is lost to a
 //!    racing request, those charged before are put back, unless somebody has touched them since. So **a
 //!    quota is never exceeded; a race may refuse, or charge for a request that is refused.**
-//! 4. A request that passes goes to the inner service at once: no allocation, no lock, no clone.
-//!    One that may not pass never reaches it.
+//! 4. A request that passes goes to the inner service at once: no lock, no clone, and no allocation for
+//!    up to four windows. One that may not pass never reaches it.
 //! 5. The response gets `RateLimit-Policy` and `RateLimit` fields
 //!    ([draft-ietf-httpapi-ratelimit-headers]), which [`Headers`] can restrict or turn off. Written by
 //!    hand, they cost one or two allocations, and two more if the response had no fields at all; at

@@ -33,6 +33,24 @@ mod table;
 ///
 /// A closure `Fn(&[Check<'_>], &Clock) -> Decision` is a store that answers at once. The feature
 /// `test-util` has a suite that runs a store against this contract, `rate_limit::conformance`.
+///
+/// # Example
+///
+/// ```
+/// use bartizan::clock::Clock;
+/// use bartizan::rate_limit::{Check, Decision, Policy, Quota, RateLimitLayer, Verdict, key};
+///
+/// // For a test of something else: everything passes.
+/// let open = |checks: &[Check<'_>], _: &Clock| {
+///     let cells = checks.iter().map(|check| check.quota().cells());
+///     Decision::new(checks, cells.map(|cells| Verdict::passed(cells, cells)))
+/// };
+/// let layer = RateLimitLayer::builder()
+///     .policy(Policy::new("api", Quota::per_second(5)).by(key::constant()))
+///     .store(open)
+///     .build()?;
+/// # Ok::<_, bartizan::config::ConfigError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` keeps no rate limiting buckets",
     note = "a closure must take `&[Check<'_>]` and `&Clock` and return a `Decision`"

@@ -274,6 +274,24 @@ fn a_key_that_got_two_entries_still_has_one_quota() {
 }
 
 #[test]
+fn a_request_that_finds_the_later_of_two_entries_looks_for_the_earlier_one() {
+    for step in 0..=4 {
+        let world = World::new();
+        let other = Rc::clone(&world);
+        let twins = move || {
+            // Two inserters were faster: the earlier entry is empty, the later has a cell.
+            let (tag, set) = (TWO.check().bucket(), other.buckets.set(&TWO.check()));
+            for (way, cells) in [(0, 2), (2, 1)] {
+                let tat = other.now() + TWO.quota.span(cells);
+                other.buckets.home.put(set, way, Entry { tag, tat });
+            }
+        };
+        interrupted(step, Rc::new(twins), || world.send(&[TWO]));
+        assert_eq!(world.passes("two"), 0, "at step {step}");
+    }
+}
+
+#[test]
 fn newcomers_to_a_full_set_race_for_one_bucket() {
     let fill = |world: &World| {
         let set = world.buckets.set(&ONE.check());
