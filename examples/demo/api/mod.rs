@@ -1,0 +1,80 @@
+//! The payments API itself: plain axum, unaware of the guards around it.
+
+use std::num::NonZeroUsize;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use bartizan::client::ClientSource;
+use bartizan::event_stream::EventStream;
+use bartizan::security_headers::{Report, ReportCollector};
+
+use self::problem::ApiError;
+use self::streams::Streams;
+use crate::page;
+use crate::repository::Repository;
+use crate::session::Sessions;
+
+mod announcements;
+mod body;
+mod extract;
+mod lock;
+pub(crate) mod openapi;
+mod problem;
+mod session;
+mod streams;
+mod transactions;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) repository: Repository,
+    pub(crate) sessions: Sessions,
+    pub(crate) clients: ClientSource,
+}
+
+/// The routes. Every body is bounded, and every error is a problem document.
+pub(crate) fn router(
+    app: App,
+    events: EventStream,
+    streams_per_user: Option<NonZeroUsize>,
+) -> Router {
+    let mut events = Router::new().route_service("/api/events", events);
+    if let Some(most) = streams_per_user {
+        let streams = Streams::new(app.sessions.clone(), most);
+        events = events.layer(from_fn_with_state(streams, Streams::bound));
+    }
+    Router::new()
+        .merge(events)
+        .route("/", get(page::show))
+        .route("/icon.svg", get(page::icon))
+        .route_service("/csp-reports", ReportCollector::new(blocked))
+        .route("/openapi.json", get(openapi::document))
+        .route("/api/session", post(session::open))
+        .route(
+            "/api/transactions",
+            get(transactions::list).post(transactions::create),
+        )
+        .route("/api/announcements", post(announcements::create))
+        .route("/api/demo/lock", post(lock::hold))
+        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no such page") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "the Allow header says what works",
+            )
+        })
+        .layer(from_fn(body::bounded))
+        .with_state(app)
+}
+
+/// What a browser had to block is worth a line: somebody injects, or we have forgotten something.
+fn blocked(report: Report) {
+    tracing::warn!(
+        directive = report.directive(),
+        blocked = report.blocked(),
+        document = report.document(),
+        "a browser blocked something"
+    );
+}

@@ -1,0 +1,173 @@
+//! The routes that are no handlers of ours: what the guards answer, and the page.
+//!
+//! The functions carry annotations and are never called.
+#![expect(dead_code, reason = "read by the derive of the contract")]
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::problem::ProblemDocument;
+
+#[utoipa::path(
+    get, path = "/", tag = "page",
+    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
+)]
+/// The page, with a strict content security policy and a nonce of its own.
+fn page() {}
+
+#[utoipa::path(
+    get, path = "/icon.svg", tag = "page",
+    responses((status = 200, description = "The page's icon", content_type = "image/svg+xml", body = String)),
+)]
+/// The page's icon.
+fn icon() {}
+
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "contract",
+    responses((status = 200, description = "This document", content_type = "application/json")),
+)]
+/// This document. Not rate limited.
+fn this() {}
+
+#[utoipa::path(
+    get, path = "/api/events", tag = "events",
+    params(
+        ("type" = Option<String>, Query, description = "Only events of these types, separated by commas"),
+        ("recent" = Option<u32>, Query, maximum = 1000, description = "Begin with the newest N that the caller may see, oldest first"),
+        ("user" = Option<String>, Query, description = "Only this user's; it has to be the caller"),
+        ("last_event_id" = Option<String>, Query, description = "As the header, for a first connection"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event. What cannot be resumed is told by the event `reset`"),
+    ),
+    responses(
+        (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`; `reset` where the log cannot go on from the given id. \
+          Over the limit, a browser's EventSource is asked to come back instead of being refused.", content_type = "text/event-stream", body = String),
+        (status = 400, description = "A parameter cannot be read", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 403, description = "Another user's events", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 503, description = "The event log cannot be followed just now", content_type = "application/problem+json", body = ProblemDocument),
+    ),
+    security((), ("session" = [])),
+)]
+/// Streams events as Server-Sent Events.
+fn events() {}
+
+#[utoipa::path(
+    post, path = "/csp-reports", tag = "reports",
+    request_body(description = "Reports of a browser", content((Report = "application/csp-report"), (Vec<Report> = "application/reports+json"))),
+    responses((status = 204, description = "Taken, or thrown away; a browser is told neither")),
+)]
+/// Takes the browser's reports of violations. Not rate limited per client; bounded as a whole.
+fn reports() {}
+
+/// A report; what is not known of it is ignored.
+#[derive(Serialize, ToSchema)]
+struct Report(BTreeMap<String, serde_json::Value>);
+
+macro_rules! probe {
+    ($name:ident, $path:literal, $summary:literal) => {
+        #[utoipa::path(
+            get, path = $path, tag = "health", summary = $summary,
+            params(
+                ("verbose" = Option<String>, Query, description = "List the checks"),
+                ("exclude" = Option<String>, Query, description = "Leave out this check"),
+            ),
+            responses(
+                (status = 200, description = "Yes", content_type = "text/plain", body = String),
+                (status = 503, description = "No; Retry-After says when to ask again", content_type = "text/plain", body = String),
+            ),
+        )]
+        fn $name() {}
+    };
+}
+
+probe!(livez, "/livez", "Is the process alive?");
+probe!(readyz, "/readyz", "Can it serve?");
+probe!(startupz, "/startupz", "Has it started?");
+
+#[utoipa::path(
+    get, path = "/health", tag = "health",
+    responses(
+        (status = 200, description = "Ready, perhaps with warnings", content_type = "application/health+json", body = Health),
+        (status = 503, description = "Not ready", content_type = "application/health+json", body = Health),
+    ),
+)]
+/// The health document (draft-inadarei-api-health-check-06).
+fn health() {}
+
+#[utoipa::path(
+    get, path = "/health/{name}", tag = "health",
+    params(("name" = String, Path, description = "`database`, `ledger` or `disk`")),
+    responses(
+        (status = 200, description = "It works", content_type = "application/health+json", body = Health),
+        (status = 404, description = "There is no such dependency", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 503, description = "It fails, or is blocked", content_type = "application/health+json", body = Health),
+    ),
+)]
+/// The health of one dependency.
+fn health_of() {}
+
+#[utoipa::path(
+    get, path = "/api/status", tag = "health",
+    responses(
+        (status = 200, description = "Ready, perhaps with warnings", content_type = "application/json", body = Status),
+        (status = 503, description = "Not ready", content_type = "application/json", body = Status),
+    ),
+)]
+/// Service, version, uptime, and each dependency with its latency.
+fn status() {}
+
+/// As in draft-inadarei-api-health-check-06.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Health {
+    /// `pass`, `warn` or `fail`.
+    status: String,
+    version: Option<String>,
+    release_id: Option<String>,
+    service_id: Option<String>,
+    /// Reason codes, such as `locked`.
+    reasons: Option<Vec<String>>,
+    /// The dependencies that the others wait for.
+    root_causes: Option<Vec<String>>,
+    /// `name:measurement` to a list of one.
+    checks: BTreeMap<String, Vec<serde_json::Value>>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    /// `pass`, `warn` or `fail`.
+    status: String,
+    service: String,
+    version: String,
+    release: String,
+    uptime_seconds: f64,
+    #[schema(format = DateTime)]
+    time: String,
+    reasons: Option<Vec<String>>,
+    root_causes: Vec<String>,
+    dependencies: Vec<DependencyStatus>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct DependencyStatus {
+    name: String,
+    /// `local` or `shared`.
+    scope: String,
+    status: String,
+    /// A reason code, where it is not well.
+    reason: Option<String>,
+    /// What it waits for.
+    blocked_by: Option<Vec<String>>,
+    latency_ms: Option<f64>,
+    observed_value: Option<f64>,
+    observed_unit: Option<String>,
+    /// When it came into this state.
+    #[schema(format = DateTime)]
+    since: Option<String>,
+    /// When it was last asked.
+    #[schema(format = DateTime)]
+    time: Option<String>,
+}

@@ -1,0 +1,293 @@
+//! What the command line and the environment say.
+//!
+//! Every flag is also an environment variable of the same name in capitals (`--data-dir` is
+//! `DATA_DIR`); the flag wins. A value that cannot be used is told in one line that names it.
+
+use std::env;
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bartizan::client::TrustedProxies;
+
+/// The flags, read and checked.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) reads_per_second: NonZeroU32,
+    pub(crate) writes_per_second: NonZeroU32,
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
+    pub(crate) streams_per_user: Option<NonZeroUsize>,
+}
+
+/// What the command line asked for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// `--help`
+    Help,
+    /// Serve.
+    Run(Args),
+}
+
+pub(crate) const USAGE: &str = "\
+A small payments API behind the four guards of bartizan.
+
+Usage: demo [FLAGS]      each flag is also a variable of the environment: --data-dir is DATA_DIR
+
+  --listen ADDR              where to listen; port 0 picks a free one    [127.0.0.1:3000]
+  --data-dir DIR             where the database lives; made if missing   [a directory under the system's temporary one]
+  --reads-per-second N       GETs allowed per client address             [100]
+  --writes-per-second N      POSTs allowed per client address            [10]
+  --trusted-proxy CIDR       believe X-Forwarded-For and X-Forwarded-Proto from these peers
+                             (repeatable; separated by commas in TRUSTED_PROXY)
+  --streams-per-user N       event streams that one user may hold open   [no limit]
+  --help                     print this";
+
+impl Command {
+    /// Reads the arguments of this process over its environment.
+    pub(crate) fn from_process() -> Result<Self, BadFlag> {
+        Self::parse(
+            env::args_os().skip(1).map(|arg| {
+                arg.into_string()
+                    .unwrap_or_else(|arg| arg.to_string_lossy().into_owned())
+            }),
+            |name| env::var(name).ok(),
+        )
+    }
+
+    fn parse(
+        args: impl Iterator<Item = String>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, BadFlag> {
+        let mut given: Vec<(&'static str, String)> = Vec::new();
+        let mut args = args.peekable();
+        while let Some(arg) = args.next() {
+            if arg == "--help" || arg == "-h" {
+                return Ok(Self::Help);
+            }
+            let (name, inline) = match arg.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (arg.as_str(), None),
+            };
+            let Some(&flag) = FLAGS.iter().find(|flag| **flag == name) else {
+                return Err(BadFlag::new(&arg, None, "no such flag; --help lists them"));
+            };
+            let Some(value) = inline.or_else(|| args.next()) else {
+                return Err(BadFlag::new(flag, None, "needs a value"));
+            };
+            if flag != TRUSTED_PROXY && given.iter().any(|(known, _)| *known == flag) {
+                return Err(BadFlag::new(flag, Some(&value), "given twice"));
+            }
+            given.push((flag, value));
+        }
+        for flag in FLAGS {
+            if given.iter().all(|(known, _)| known != flag) {
+                if let Some(value) = variable(&variable_of(flag)).filter(|v| !v.is_empty()) {
+                    match *flag {
+                        TRUSTED_PROXY => given
+                            .extend(value.split(',').map(|cidr| (*flag, cidr.trim().to_owned()))),
+                        _ => given.push((flag, value)),
+                    }
+                }
+            }
+        }
+        Args::checked(&given).map(Self::Run)
+    }
+}
+
+impl Args {
+    fn checked(given: &[(&'static str, String)]) -> Result<Self, BadFlag> {
+        let proxies = values(given, TRUSTED_PROXY);
+        Ok(Self {
+            listen: value(
+                given,
+                LISTEN,
+                "an address with a port, such as 127.0.0.1:3000",
+            )?
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
+            data_dir: match values(given, DATA_DIR).pop() {
+                Some("") => return Err(BadFlag::new(DATA_DIR, Some(""), "must name a directory")),
+                Some(dir) => PathBuf::from(dir),
+                None => env::temp_dir().join("bartizan-demo"),
+            },
+            reads_per_second: rate(given, READS, 100)?,
+            writes_per_second: rate(given, WRITES, 10)?,
+            trusted_proxies: match proxies.is_empty() {
+                true => None,
+                false => Some(TrustedProxies::cidrs(proxies).map_err(|error| {
+                    BadFlag::new(TRUSTED_PROXY, Some(error.value()), error.fix())
+                })?),
+            },
+            streams_per_user: value(given, STREAMS, "a whole number of at least 1")?,
+        })
+    }
+}
+
+fn rate(
+    given: &[(&'static str, String)],
+    flag: &'static str,
+    default: u32,
+) -> Result<NonZeroU32, BadFlag> {
+    const HINT: &str = "a whole number from 1 to 1000000";
+    let rate = value(given, flag, HINT)?.unwrap_or(NonZeroU32::MIN.saturating_add(default - 1));
+    match rate.get() {
+        1..=1_000_000 => Ok(rate),
+        much => Err(BadFlag::new(flag, Some(&much.to_string()), HINT)),
+    }
+}
+
+fn value<T: FromStr>(
+    given: &[(&'static str, String)],
+    flag: &'static str,
+    wanted: &str,
+) -> Result<Option<T>, BadFlag> {
+    values(given, flag)
+        .pop()
+        .map(|text| {
+            text.parse()
+                .map_err(|_| BadFlag::new(flag, Some(text), wanted))
+        })
+        .transpose()
+}
+
+fn values<'a>(given: &'a [(&'static str, String)], flag: &str) -> Vec<&'a str> {
+    let of_flag = given.iter().filter(|(known, _)| *known == flag);
+    of_flag.map(|(_, value)| value.as_str()).collect()
+}
+
+fn variable_of(flag: &str) -> String {
+    flag.trim_start_matches('-')
+        .replace('-', "_")
+        .to_uppercase()
+}
+
+/// A flag that cannot be used: which, the value it was given, and what would work.
+#[derive(Debug)]
+pub(crate) struct BadFlag(String);
+
+impl BadFlag {
+    pub(crate) fn new(flag: &str, value: Option<&str>, wanted: &str) -> Self {
+        // Escaped, so that no value can make a second line of it.
+        Self(match value {
+            Some(value) => format!("{} {value:?}: {wanted}", flag.escape_debug()),
+            None => format!("{}: {wanted}", flag.escape_debug()),
+        })
+    }
+}
+
+impl fmt::Display for BadFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(crate) const LISTEN: &str = "--listen";
+pub(crate) const DATA_DIR: &str = "--data-dir";
+const READS: &str = "--reads-per-second";
+const WRITES: &str = "--writes-per-second";
+const TRUSTED_PROXY: &str = "--trusted-proxy";
+const STREAMS: &str = "--streams-per-user";
+const FLAGS: &[&str] = &[LISTEN, DATA_DIR, READS, WRITES, TRUSTED_PROXY, STREAMS];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str], environment: &[(&str, &str)]) -> Result<Args, String> {
+        let variable = |name: &str| {
+            let found = environment.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        match Command::parse(args.iter().map(|arg| (*arg).to_owned()), variable) {
+            Ok(Command::Run(args)) => Ok(args),
+            Ok(Command::Help) => Err("help".to_owned()),
+            Err(bad) => Err(bad.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_both_over_the_default() {
+        let args = parse(&[], &[]).unwrap();
+        assert_eq!(args.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(args.reads_per_second.get(), 100);
+        assert_eq!(args.writes_per_second.get(), 10);
+        assert!(args.data_dir.starts_with(env::temp_dir()));
+        assert!(args.trusted_proxies.is_none() && args.streams_per_user.is_none());
+
+        let environment = [
+            ("LISTEN", "[::1]:0"),
+            ("READS_PER_SECOND", "7"),
+            ("DATA_DIR", "/x"),
+        ];
+        let args = parse(
+            &["--reads-per-second=9", "--streams-per-user", "2"],
+            &environment,
+        )
+        .unwrap();
+        assert_eq!(args.listen.to_string(), "[::1]:0");
+        assert_eq!(args.reads_per_second.get(), 9);
+        assert_eq!(args.streams_per_user.map(NonZeroUsize::get), Some(2));
+        assert_eq!(args.data_dir, PathBuf::from("/x"));
+    }
+
+    #[test]
+    fn proxies_repeat_as_flags_and_stand_in_a_list_in_the_environment() {
+        let args = parse(
+            &[
+                "--trusted-proxy",
+                "10.0.0.0/8",
+                "--trusted-proxy",
+                "::1/128",
+            ],
+            &[],
+        );
+        assert!(args.unwrap().trusted_proxies.is_some());
+        let args = parse(&[], &[("TRUSTED_PROXY", "10.0.0.0/8, 127.0.0.1/32")]);
+        assert!(args.unwrap().trusted_proxies.is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_in_one_line_with_flag_and_value() {
+        for (args, flag, value) in [
+            (&["--listen", "nowhere"][..], "--listen", "nowhere"),
+            (&["--reads-per-second", "0"], "--reads-per-second", "0"),
+            (
+                &["--reads-per-second", "4000000000"],
+                "--reads-per-second",
+                "4000000000",
+            ),
+            (&["--writes-per-second=-1"], "--writes-per-second", "-1"),
+            (
+                &["--trusted-proxy", "10.0.0.0/80"],
+                "--trusted-proxy",
+                "10.0.0.0/80",
+            ),
+            (
+                &["--streams-per-user", "many"],
+                "--streams-per-user",
+                "many",
+            ),
+            (&["--listen"], "--listen", "needs a value"),
+            (&["--data-dir", ""], "--data-dir", "\"\""),
+            (
+                &["--listen=127.0.0.1:1", "--listen=127.0.0.1:2"],
+                "--listen",
+                "127.0.0.1:2",
+            ),
+            (&["--no-such\nflag"], "--no-such", "no such flag"),
+            (&["stray"], "stray", "no such flag"),
+        ] {
+            let told = parse(args, &[]).unwrap_err();
+            assert!(told.contains(flag) && told.contains(value), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+        let told = parse(&[], &[("READS_PER_SECOND", "lots")]).unwrap_err();
+        assert!(
+            told.contains("--reads-per-second") && told.contains("lots"),
+            "{told}"
+        );
+    }
+}

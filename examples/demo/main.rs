@@ -1,0 +1,189 @@
+//! A small payments API on hyper and axum, with all four guards in place.
+//!
+//! `cargo run --example demo` serves it; the README beside this file says what to look at.
+
+use std::fs::DirBuilder;
+use std::future::Future;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bartizan::client::ClientSource;
+use bartizan::config::ConfigError;
+use bartizan::event_stream::{EventHub, EventStream};
+use bartizan::health::Health;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::api::App;
+use self::args::{Args, BadFlag, Command};
+use self::repository::Repository;
+use self::session::Sessions;
+
+mod api;
+mod args;
+mod guards;
+mod page;
+mod repository;
+mod serve;
+mod session;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = match Command::from_process() {
+        Ok(Command::Run(args)) => args,
+        Ok(Command::Help) => {
+            println!("{}", args::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(bad) => return refuse(&bad),
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Flag(bad)) => refuse(&bad),
+        Err(Failure::Other(error)) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refuse(bad: &BadFlag) -> ExitCode {
+    eprintln!("demo: {bad}");
+    ExitCode::from(2)
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let repository = open(&args.data_dir)?;
+    let cannot_listen = |error: std::io::Error| {
+        let address = args.listen.to_string();
+        BadFlag::new(args::LISTEN, Some(&address), &error.to_string())
+    };
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    let clients = match &args.trusted_proxies {
+        Some(proxies) => ClientSource::peer().behind(proxies.clone()),
+        None => ClientSource::peer(),
+    };
+    let sessions = Sessions::new(repository.session_key());
+
+    // Who has no session sees what is public; who has one, their own events as well.
+    let (hub, tailer) = EventHub::builder(repository.clone())
+        .retry(Duration::from_secs(1))
+        .build();
+    let authorize = guards::own_events(sessions.clone());
+    let events = EventStream::new(hub.clone()).authorize(authorize);
+
+    let mut health = Health::builder("bartizan-demo", env!("CARGO_PKG_VERSION"));
+    for dependency in repository.dependencies().map_err(Failure::other)? {
+        health = health.dependency(dependency);
+    }
+    // Everybody may see names, states and latencies. Error texts nobody sees: they are only logged.
+    let (health, driver) = health.details_for(|_| true).build()?;
+    tokio::spawn(tailer);
+    tokio::spawn(driver);
+
+    let app = App {
+        repository,
+        sessions,
+        clients: clients.clone(),
+    };
+    let app = guards::around(
+        api::router(app, events, args.streams_per_user),
+        &args,
+        &clients,
+        &health,
+    )?;
+
+    let asked_to_stop = asked_to_stop().map_err(Failure::other)?;
+    let stop = async {
+        asked_to_stop.await;
+        tracing::info!("stopping: not ready from now on");
+        health.drain();
+        // Still serving, until load balancers have asked again and send us nothing more.
+        tokio::time::sleep(NOTICE).await;
+        hub.drain();
+    };
+    let announce = async {
+        health.started().await;
+        log_is_read(&hub).await;
+        // Whoever started us may have closed the pipe: that is no reason to stop.
+        let _ = writeln!(std::io::stdout(), "listening on http://{address}");
+    };
+    tokio::join!(serve::serve(listener, app, stop, PATIENCE), announce);
+    Ok(())
+}
+
+/// SIGTERM from whoever runs us, or SIGINT from a terminal. Signals count from the call on.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Waits until the hub knows where the log ends, so that a stream which begins there misses nothing;
+/// but not for ever: health tells what is wrong.
+async fn log_is_read(hub: &EventHub) {
+    let read = async {
+        while hub.head().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+}
+
+/// The repository in `dir`, which is made if it is missing, for us alone to read.
+fn open(dir: &Path) -> Result<Repository, BadFlag> {
+    let refused =
+        |error: String| BadFlag::new(args::DATA_DIR, Some(&dir.to_string_lossy()), &error);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| refused(error.to_string()))?;
+    Repository::open(dir).map_err(|error| refused(error.to_string()))
+}
+
+/// Why it does not run.
+enum Failure {
+    /// The value of a flag cannot be used here.
+    Flag(BadFlag),
+    /// Anything else.
+    Other(Box<dyn std::error::Error>),
+}
+
+impl Failure {
+    fn other(error: impl std::error::Error + 'static) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl From<BadFlag> for Failure {
+    fn from(bad: BadFlag) -> Self {
+        Self::Flag(bad)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::other(error)
+    }
+}
+
+/// Between readiness and the end of service: the interval at which a load balancer asks, at least.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// How long requests in flight may take once no more are accepted.
+const PATIENCE: Duration = Duration::from_secs(6);

@@ -1,0 +1,94 @@
+//! The page at `/`: one document, whose style and script carry the nonce of its response.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse};
+use bartizan::security_headers::CspNonce;
+
+use crate::api::App;
+
+/// `GET /`
+pub(crate) async fn show(
+    State(app): State<App>,
+    Extension(nonce): Extension<CspNonce>,
+    headers: HeaderMap,
+) -> Html<String> {
+    let user = app.sessions.user(&headers).unwrap_or_default();
+    Html(render(nonce.get().as_str(), &user))
+}
+
+/// `GET /icon.svg`
+pub(crate) async fn icon() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "image/svg+xml")],
+        include_str!("icon.svg"),
+    )
+}
+
+fn render(nonce: &str, user: &str) -> String {
+    // The style and the script come last, so that nothing in them is taken for a place to fill.
+    include_str!("page.html")
+        .replace("{{nonce}}", nonce)
+        .replace("{{user}}", &escaped(user))
+        .replace("{{edges}}", EDGES)
+        .replace("{{css}}", include_str!("page.css"))
+        .replace("{{js}}", include_str!("page.js"))
+}
+
+/// The dependency graph, which the status document does not draw: parent and child.
+const EDGES: &str = "database>ledger";
+
+/// Text as the value of a quoted attribute.
+fn escaped(text: &str) -> String {
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut out, c| {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                '\'' => out.push_str("&#39;"),
+                // Braces, lest a name be taken for a place to fill.
+                '{' => out.push_str("&#123;"),
+                c => out.push(c),
+            }
+            out
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_attribute_or_name_a_place_to_fill() {
+        let page = render("n", "\"><script>{{js}}</script>");
+        assert!(
+            page.contains("data-user=\"&quot;&gt;&lt;script&gt;&#123;&#123;js}}&lt;/script&gt;\"")
+        );
+        assert_eq!(page.matches("<script").count(), 1);
+    }
+
+    #[test]
+    fn every_style_and_script_carries_the_nonce_and_nothing_comes_from_elsewhere() {
+        let page = render("abc", "u1");
+        assert_eq!(page.matches(" nonce=\"abc\"").count(), 2);
+        assert_eq!(
+            page.matches("<style").count() + page.matches("<script").count(),
+            2
+        );
+        for outside in [
+            "://",
+            "url(",
+            "@import",
+            " style=",
+            " onclick=",
+            "innerHTML",
+        ] {
+            let found = page.matches(outside).count();
+            let allowed = usize::from(outside == "://"); // the SVG namespace
+            assert!(found <= allowed, "{outside} occurs {found} times");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the repository's health depends on, and how each of them is asked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bartizan::health::{Dependency, Observation, Probe, ProbeError, Reason, probe};
+
+use super::Repository;
+use super::connection::{Error, Handle};
+use super::transactions::carry;
+
+impl Repository {
+    /// The dependencies `database`, `ledger` and `disk`.
+    ///
+    /// All are local: the file belongs to this instance, and another one may well work.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's own, when the probes' connections cannot be opened.
+    pub(crate) fn dependencies(&self) -> rusqlite::Result<[Dependency; 3]> {
+        let database = WriteLock(Handle::open(&self.path, LOCK_WAIT)?);
+        let ledger = Ledger(Handle::open(&self.path, LOCK_WAIT)?);
+        let directory = self.path.parent().map(PathBuf::from).unwrap_or_default();
+        let often = |dependency: Dependency| {
+            let dependency = dependency.interval(Duration::from_secs(2));
+            dependency.interval_failing(Duration::from_secs(1))
+        };
+        Ok([
+            often(Dependency::local("database", database)),
+            often(Dependency::local("ledger", ledger)).depends_on(["database"]),
+            Dependency::local("disk", probe::blocking(move || free_space(&directory))),
+        ])
+    }
+}
+
+/// Can we write? Takes the write lock and gives it back, on a connection of its own.
+struct WriteLock(Handle);
+
+impl Probe for WriteLock {
+    async fn check(&self) -> Result<Observation, ProbeError> {
+        let tried = self
+            .0
+            .run(|db| db.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
+        tried.await.map_err(told)?;
+        Ok(Observation::new())
+    }
+}
+
+/// Do the books balance? Holds the newest rows against the running balance and against the log.
+struct Ledger(Handle);
+
+impl Probe for Ledger {
+    async fn check(&self) -> Result<Observation, ProbeError> {
+        let wrong = self.0.run(|db| first_wrong_row(db)).await.map_err(told)?;
+        match wrong {
+            None => Ok(Observation::new()),
+            Some(_) => Err(ProbeError::new(Reason::Failed).public("a balance does not add up")),
+        }
+    }
+}
+
+/// The newest row that contradicts the user's row before it, or whose event is missing.
+fn first_wrong_row(db: &rusqlite::Connection) -> rusqlite::Result<Option<i64>> {
+    // One read transaction, so that rows and log are of the same moment.
+    let mut rows = db.prepare(
+        "SELECT t.id, t.amount, t.balance,
+                coalesce((SELECT p.balance FROM transactions p
+                          WHERE p.user = t.user AND p.id < t.id ORDER BY p.id DESC LIMIT 1), 0.0),
+                EXISTS (SELECT 1 FROM events e WHERE e.position = t.position AND e.user = t.user)
+                OR t.position < (SELECT min(position) FROM events)
+         FROM transactions t ORDER BY t.id DESC LIMIT ?1",
+    )?;
+    let checked = rows.query_map([ROWS_CHECKED], |row| {
+        let (amount, balance, before): (f64, f64, f64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let adds_up = carry(before, amount).to_bits() == balance.to_bits();
+        Ok((adds_up && row.get(4)?, row.get(0)?))
+    })?;
+    for row in checked {
+        if let (false, id) = row? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// How much room is there for the file to grow?
+fn free_space(directory: &PathBuf) -> Result<Observation, ProbeError> {
+    let space = rustix::fs::statvfs(directory).map_err(std::io::Error::from)?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let observed = Observation::new()
+        .measurement("free")
+        .value(free as f64, "B");
+    if free < DISK_FULL {
+        return Err(ProbeError::new(Reason::Limit).public("less than 16 MiB are free"));
+    }
+    Ok(match free < DISK_LOW {
+        true => observed.warn("less than 256 MiB are free"),
+        false => observed,
+    })
+}
+
+/// The lock has a reason of its own; anything else is told by what caused it.
+fn told(error: Error) -> ProbeError {
+    match error {
+        Error::Busy => ProbeError::new(Reason::Locked),
+        error => ProbeError::caused_by(error),
+    }
+}
+
+/// Below half of the soft deadline of a second, so that a lock held by another is told as that
+/// rather than as slowness.
+const LOCK_WAIT: Duration = Duration::from_millis(400);
+
+/// Rows that one check of the ledger looks at: the newest, so that its cost does not grow.
+const ROWS_CHECKED: i64 = 1000;
+
+const DISK_FULL: u64 = 16 << 20;
+const DISK_LOW: u64 = 256 << 20;

@@ -1,0 +1,161 @@
+//! Writing transactions and announcements, each with its event, and listing them.
+
+use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Error, Repository};
+
+/// A transaction, as the API and the event `transaction.created` show it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Transaction {
+    /// Rises with each transaction.
+    pub(crate) id: i64,
+    /// Whose it is.
+    pub(crate) user: String,
+    /// Any finite number.
+    pub(crate) amount: f64,
+    /// What the user wrote beside it.
+    pub(crate) memo: Option<String>,
+    /// When it was written: RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+}
+
+/// An announcement, as the API and the event `announcement` show it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Announcement {
+    /// What is announced.
+    pub(crate) text: String,
+    /// When it was written: RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+}
+
+impl Repository {
+    /// Writes a transaction and its event, in one SQLite transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] while somebody else holds the write lock; then nothing was written.
+    pub(crate) async fn record(
+        &self,
+        user: String,
+        amount: f64,
+        memo: Option<String>,
+    ) -> Result<Transaction, Error> {
+        self.write(move |db| {
+            let before =
+                "SELECT balance FROM transactions WHERE user = ?1 ORDER BY id DESC LIMIT 1";
+            let before = db.query_row(before, [&user], |row| row.get(0)).optional()?;
+            let row = db.query_row(
+                "INSERT INTO transactions (user, amount, memo, balance, position)
+                 VALUES (?1, ?2, ?3, ?4, 0) RETURNING id, user, amount, memo, at",
+                params![user, amount, memo, carry(before.unwrap_or(0.0), amount)],
+                Transaction::of_row,
+            )?;
+            let position = append(db, "transaction.created", Some(&row.user), &row)?;
+            db.execute(
+                "UPDATE transactions SET position = ?1 WHERE id = ?2",
+                params![position, row.id],
+            )?;
+            Ok(row)
+        })
+        .await
+    }
+
+    /// Appends a public announcement to the log.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`record`](Self::record).
+    pub(crate) async fn announce(&self, text: String) -> Result<Announcement, Error> {
+        self.write(move |db| {
+            let at = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+            let at = db.query_row(at, [], |row| row.get(0))?;
+            let announcement = Announcement { text, at };
+            append(db, "announcement", None, &announcement)?;
+            Ok(announcement)
+        })
+        .await
+    }
+
+    /// The newest transactions of `user`, newest first.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's own; readers do not wait for the write lock.
+    pub(crate) async fn newest(&self, user: String, limit: u32) -> Result<Vec<Transaction>, Error> {
+        self.reader
+            .run(move |db| {
+                db.prepare(
+                    "SELECT id, user, amount, memo, at FROM transactions
+                     WHERE user = ?1 ORDER BY id DESC LIMIT ?2",
+                )?
+                .query_map(params![user, limit], Transaction::of_row)?
+                .collect()
+            })
+            .await
+    }
+
+    /// One SQLite transaction under the write lock; the log's readers are told once it is committed.
+    async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let committed = self.committed.clone();
+        self.writer
+            .run(move |db| {
+                let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let done = work(&transaction)?;
+                transaction.commit()?;
+                committed.send_replace(());
+                Ok(done)
+            })
+            .await
+    }
+}
+
+impl Transaction {
+    fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            user: row.get(1)?,
+            amount: row.get(2)?,
+            memo: row.get(3)?,
+            at: row.get(4)?,
+        })
+    }
+}
+
+/// The balance after `amount`. Any finite amount is accepted, so a balance stops at the largest
+/// number rather than becoming infinite.
+pub(super) fn carry(balance: f64, amount: f64) -> f64 {
+    (balance + amount).clamp(f64::MIN, f64::MAX)
+}
+
+/// Appends an event inside the caller's transaction, forgets the oldest beyond the log's bound, and
+/// answers the position.
+fn append(
+    db: &rusqlite::Transaction<'_>,
+    kind: &str,
+    user: Option<&str>,
+    data: &impl Serialize,
+) -> rusqlite::Result<i64> {
+    let data = serde_json::to_string(data)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    db.execute(
+        "INSERT INTO events (type, user, data) VALUES (?1, ?2, ?3)",
+        params![kind, user, data],
+    )?;
+    let position = db.last_insert_rowid();
+    db.execute(
+        "DELETE FROM events WHERE position <= ?1",
+        [position - EVENTS_KEPT],
+    )?;
+    Ok(position)
+}
+
+/// Events that the log keeps; a client that was away for longer is told to load afresh.
+const EVENTS_KEPT: i64 = 100_000;

@@ -1,0 +1,81 @@
+//! Flags that cannot be used, and the environment.
+
+use std::process::{Output, Stdio};
+
+use crate::server::{Data, command};
+
+fn run(flags: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = command();
+    command.args(flags).envs(environment.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.output().unwrap()
+}
+
+#[test]
+fn a_bad_flag_is_one_line_that_names_flag_and_value_and_exit_status_2() {
+    let data = Data::new();
+    let file = data.0.join("file");
+    std::fs::write(&file, "").unwrap();
+    let below_a_file = file.join("data");
+    let below_a_file = below_a_file.to_str().unwrap();
+    for (flags, environment, flag, value) in [
+        (&["--listen", "nowhere"][..], &[][..], "--listen", "nowhere"),
+        (
+            &["--listen", "203.0.113.1:80"],
+            &[],
+            "--listen",
+            "203.0.113.1:80",
+        ),
+        (
+            &["--data-dir", below_a_file],
+            &[],
+            "--data-dir",
+            below_a_file,
+        ),
+        (&["--reads-per-second", "0"], &[], "--reads-per-second", "0"),
+        (
+            &["--writes-per-second", "1e3"],
+            &[],
+            "--writes-per-second",
+            "1e3",
+        ),
+        (
+            &["--trusted-proxy", "10.0.0.0/99"],
+            &[],
+            "--trusted-proxy",
+            "10.0.0.0/99",
+        ),
+        (&["--streams-per-user", "0"], &[], "--streams-per-user", "0"),
+        (&["--colour"], &[], "--colour", ""),
+        (
+            &[],
+            &[("READS_PER_SECOND", "many")],
+            "--reads-per-second",
+            "many",
+        ),
+    ] {
+        let output = run(flags, environment);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
+        assert!(output.stdout.is_empty(), "{flags:?}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(flag) && told.contains(value), "{told}");
+    }
+}
+
+#[test]
+fn help_lists_every_flag() {
+    let output = run(&["--help"], &[]);
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "--listen",
+        "--data-dir",
+        "--reads-per-second",
+        "--writes-per-second",
+        "--trusted-proxy",
+        "--streams-per-user",
+    ] {
+        assert!(help.contains(flag), "{flag}");
+    }
+}

@@ -1,0 +1,144 @@
+//! The database locked by another process, and what health says of it.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::server::{Demo, wait_for};
+
+#[test]
+fn a_locked_database_is_the_root_cause_and_recovers_without_a_restart() {
+    let demo = Demo::start();
+    let cookie = demo.session("u1");
+    demo.pay(&cookie, 1.0);
+    let other = Connection::open(demo.database()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+
+    wait_for("not ready", Duration::from_secs(15), || {
+        (demo.get("/readyz").send().status == 503).then_some(())
+    });
+    let ready = demo.get("/readyz?verbose").send();
+    assert_eq!(ready.status, 503);
+    assert!(
+        ready.text().contains("database") && ready.text().contains("locked"),
+        "{}",
+        ready.text()
+    );
+    assert!(ready.header("retry-after").is_some());
+    let health = wait_for("blocked", Duration::from_secs(10), || {
+        let health = demo.get("/health").send();
+        assert_eq!(health.status, 503);
+        assert_eq!(
+            health.header("content-type"),
+            Some("application/health+json")
+        );
+        health.text().contains("blocked").then_some(health)
+    });
+    let document = health.json();
+    assert_eq!(document["rootCauses"], json!(["database"]));
+    let status = demo.get("/api/status").send();
+    assert_eq!(status.status, 503);
+    let one = |name: &str| -> Value {
+        let all = status.json();
+        let found = all["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"] == name);
+        found.unwrap().clone()
+    };
+    assert_eq!(
+        (&one("database")["status"], &one("database")["reason"]),
+        (&json!("fail"), &json!("locked"))
+    );
+    assert_eq!(
+        (&one("ledger")["reason"], &one("ledger")["blockedBy"]),
+        (&json!("blocked"), &json!(["database"]))
+    );
+    assert_eq!(one("disk")["status"], "pass");
+    assert_eq!(demo.get("/livez").send().status, 200);
+    for answer in [
+        &health,
+        &ready,
+        &status,
+        &demo.get("/health/database").send(),
+    ] {
+        let text = answer.text().to_ascii_lowercase();
+        for leak in ["sqlite", "database is locked", "/tmp", ".rs"] {
+            assert!(!text.contains(leak), "{leak}: {text}");
+        }
+    }
+    // Reads go on; a write says that it was not done, and when to come again.
+    assert_eq!(
+        demo.get("/api/transactions")
+            .header("cookie", &cookie)
+            .send()
+            .status,
+        200
+    );
+    let refused = demo.try_pay(&cookie, 2.0);
+    refused.problem(503);
+    assert!(refused.header("retry-after").is_some());
+
+    other.execute_batch("ROLLBACK").unwrap();
+    wait_for("ready again", Duration::from_secs(15), || {
+        (demo.get("/readyz").send().status == 200).then_some(())
+    });
+    wait_for("all well", Duration::from_secs(15), || {
+        (demo.get("/health").send().json()["status"] == "pass").then_some(())
+    });
+    demo.pay(&cookie, 3.0);
+}
+
+#[test]
+fn it_starts_over_a_locked_database_and_says_so() {
+    let mut demo = Demo::start();
+    let cookie = demo.session("u1");
+    demo.pay(&cookie, 1.0);
+    let other = Connection::open(demo.database()).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    demo.kill_and_restart();
+    assert_eq!(demo.get("/readyz").send().status, 503);
+    assert_eq!(demo.get("/livez").send().status, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    wait_for("ready", Duration::from_secs(15), || {
+        (demo.get("/readyz").send().status == 200).then_some(())
+    });
+    demo.pay(&cookie, 2.0);
+}
+
+#[test]
+fn the_demos_own_lock_shows_the_same() {
+    let demo = Demo::start();
+    let answer = demo
+        .post("/api/demo/lock")
+        .json(&json!({"seconds": 6}))
+        .send();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    demo.try_pay(&demo.session("u1"), 1.0).problem(503);
+    wait_for("not ready", Duration::from_secs(15), || {
+        (demo.get("/readyz").send().status == 503).then_some(())
+    });
+    wait_for("ready again", Duration::from_secs(20), || {
+        (demo.get("/readyz").send().status == 200).then_some(())
+    });
+    demo.pay(&demo.session("u1"), 1.0);
+}
+
+#[test]
+fn books_that_do_not_balance_fail_the_ledger_alone() {
+    let demo = Demo::start();
+    demo.pay(&demo.session("u1"), 1.0);
+    let other = Connection::open(demo.database()).unwrap();
+    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    other
+        .execute("UPDATE transactions SET amount = 1000000", [])
+        .unwrap();
+    let health = wait_for("the ledger to notice", Duration::from_secs(15), || {
+        let health = demo.get("/health").send();
+        (health.json()["status"] != "pass").then(|| health.json())
+    });
+    assert_eq!(health["rootCauses"], json!(["ledger"]));
+    assert_eq!(demo.get("/health/database").send().status, 200);
+}

@@ -1,0 +1,228 @@
+//! The demo as a process, on data and a port of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bartizan::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Call};
+
+/// A running demo. It is killed on drop, and its data removed.
+#[derive(Debug)]
+pub(crate) struct Demo {
+    data: Data,
+    flags: Vec<String>,
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Demo {
+    /// Starts one with limits so wide that a test does not meet them.
+    pub(crate) fn start() -> Self {
+        Self::with(&[
+            "--reads-per-second",
+            "100000",
+            "--writes-per-second",
+            "100000",
+        ])
+    }
+
+    /// Starts one with these flags, and waits until it says that it listens.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let data = Data::new();
+        let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let (process, address) = spawn(&data, "127.0.0.1:0", &flags);
+        Self {
+            data,
+            flags,
+            process,
+            address,
+        }
+    }
+
+    /// Kills it as a crash would, and starts it again on the same data.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.address) = spawn(&self.data, "127.0.0.1:0", &self.flags);
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.process.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().unwrap()
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file that it keeps everything in.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.0.join("demo.sqlite3")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Call {
+        Call::new(self.address, "GET", path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Call {
+        Call::new(self.address, "POST", path)
+    }
+
+    /// The cookie of a session.
+    pub(crate) fn session(&self, user: &str) -> String {
+        let answer = self
+            .post("/api/session")
+            .json(&json!({ "user": user }))
+            .send();
+        assert_eq!(answer.status, 204, "{answer:?}");
+        let cookie = answer.header("set-cookie").expect("a cookie");
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// Writes a transaction, and returns its row.
+    pub(crate) fn pay(&self, cookie: &str, amount: f64) -> Value {
+        let answer = self.try_pay(cookie, amount);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    pub(crate) fn try_pay(&self, cookie: &str, amount: f64) -> Answer {
+        let call = self.post("/api/transactions").header("cookie", cookie);
+        call.json(&json!({ "amount": amount })).send()
+    }
+
+    /// What it wrote on standard error.
+    pub(crate) fn told(&self) -> String {
+        fs::read_to_string(self.data.0.join("stderr")).unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the demo's standard error:\n{}", self.told());
+        }
+    }
+}
+
+/// A directory, removed on drop.
+#[derive(Debug)]
+pub(crate) struct Data(pub(crate) PathBuf);
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bartizan-demo-test-{}-{next}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The command, with nothing of this test's environment that it would take for a flag.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(binary());
+    for name in [
+        "LISTEN",
+        "DATA_DIR",
+        "READS_PER_SECOND",
+        "WRITES_PER_SECOND",
+        "TRUSTED_PROXY",
+        "STREAMS_PER_USER",
+    ] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn spawn(data: &Data, listen: &str, flags: &[String]) -> (Child, SocketAddr) {
+    let mut process = command()
+        .args(["--listen", listen, "--data-dir"])
+        .arg(&data.0)
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(File::create(data.0.join("stderr")).unwrap())
+        .spawn()
+        .expect("the demo was built");
+    let stdout = process.stdout.take().expect("piped");
+    let (lines, first) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+    let first = first.recv_timeout(Duration::from_secs(20));
+    let address = first
+        .ok()
+        .and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
+    let Some(address) = address else {
+        let _ = process.kill();
+        let told = fs::read_to_string(data.0.join("stderr")).unwrap();
+        panic!("the first line of standard output says where it listens\n{told}");
+    };
+    (process, address)
+}
+
+/// Builds the demo once, unless `cargo test` has, and says where it is.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--example", "demo"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .expect("cargo runs this test");
+        assert!(built.success(), "the demo does not compile");
+        // This program is `target/debug/deps/demo-..`.
+        let this = std::env::current_exe().unwrap();
+        let profile = this.ancestors().nth(2).expect("cargo's layout");
+        profile.join("examples/demo")
+    })
+}
+
+/// Asks until there is an answer; panics with `what` when there is none within `deadline`.
+#[track_caller]
+pub(crate) fn wait_for<T>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> T {
+    let clock = Clock::new();
+    let started = clock.now();
+    loop {
+        if let Some(met) = condition() {
+            return met;
+        }
+        assert!(
+            clock.now().since(started) < deadline,
+            "not within {deadline:?}: {what}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
