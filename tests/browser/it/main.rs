@@ -4,5 +4,6 @@
     reason = "whatever goes wrong here fails the test"
 )]
 
+mod demo;
 mod page;
 mod smoke;
