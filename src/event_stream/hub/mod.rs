@@ -27,6 +27,8 @@ pub(super) use self::slot::{Closing, Opening};
 mod builder;
 mod frame;
 mod index;
+#[cfg(test)]
+mod model;
 mod replay;
 mod ring;
 mod shard;

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::event_stream::event::Address;
+use super::replay::scanned;
+use crate::event_stream::encode::Encoded;
+use crate::event_stream::event::{Address, Event};
 use crate::event_stream::id::{Epoch, EventId, Position};
+use crate::event_stream::store::{Bounds, Page};
 
 /// Everything in `(floor, head]` of one epoch. Bounded by count and by bytes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ring {
     epoch: Epoch,
     /// The position of the last event that was evicted, or where the tail began. Not "the oldest
@@ -37,6 +40,16 @@ pub(crate) struct Entry {
     pub(crate) address: Address,
 }
 
+impl From<&Event> for Entry {
+    fn from(event: &Event) -> Self {
+        Self {
+            position: event.id().position(),
+            bytes: Encoded::from(event).into_bytes(),
+            address: event.content().address(),
+        }
+    }
+}
+
 impl Ring {
     /// An empty ring that begins at `at`.
     pub(crate) fn new(at: EventId, bounds: RingBounds) -> Self {
@@ -49,6 +62,33 @@ impl Ring {
             bytes: 0,
             bounds,
         }
+    }
+
+    /// A ring filled with the newest of the log: `page` is what `find_recent(everything, limit)`
+    /// answered, and `log` what was asked afterwards, so that nothing is claimed that was trimmed
+    /// in between. `None` when the log was replaced between the two.
+    pub(super) fn primed(
+        page: &Page,
+        limit: usize,
+        log: &Bounds,
+        bounds: RingBounds,
+    ) -> Option<Self> {
+        let head = scanned(page);
+        if log.epoch() != head.epoch() {
+            return None;
+        }
+        // With fewer events than were asked for, these are all that the log retains.
+        let floor = match page.events().first() {
+            _ if page.events().len() < limit => log.floor().position().min(head.position()),
+            Some(first) => first.id().position(),
+            None => head.position(),
+        };
+        let mut ring = Self::new(EventId::new(head.epoch(), floor), bounds);
+        for event in page.events() {
+            ring.push(Entry::from(event));
+        }
+        ring.advance(head.position());
+        Some(ring)
     }
 
     pub(crate) fn epoch(&self) -> Epoch {

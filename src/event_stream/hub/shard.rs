@@ -108,6 +108,8 @@ impl<H: HandOver> Shard<H> {
     pub(super) fn close(&mut self, id: u32) -> Option<Slot> {
         let slot = self.slots.try_remove(id as usize)?;
         self.index.remove(id, &slot.opening.selector);
+        // The number of a class that ends with this member is given to another.
+        self.memo = None;
         Some(slot)
     }
 
@@ -248,6 +250,7 @@ impl<H: HandOver> Shard<H> {
         // What is listed was matched by the former selector.
         slot.unlist();
         self.index.remove(id, &slot.opening.selector);
+        self.memo = None;
         self.index.insert(id, &selector);
         slot.opening.selector = selector;
         slot.opening.who = who;
@@ -381,3 +384,6 @@ fn rest(slot: &mut Slot, waker: &Waker) -> Step {
     slot.keep(waker);
     Step::Park
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,6 @@ use tokio::time::{sleep, timeout};
 use super::replay::scanned;
 use super::ring::{Entry, Ring};
 use super::{Closing, ENDED, RUNNING, Shared, TICK};
-use crate::event_stream::encode::Encoded;
-use crate::event_stream::event::Event;
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
 use crate::event_stream::store::{BoxError, Page, Read};
@@ -146,16 +144,10 @@ async fn wait(hints: &mut Option<BoxStream<'_, ()>>, pause: Duration) -> bool {
 async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
     loop {
         match newest(hub).await {
-            Ok(Some((start, entries, head))) => {
+            Ok(Some(ring)) => {
                 outage.over();
-                hub.each_shard(|shard, wakers| {
-                    let mut ring = Ring::new(start, hub.settings.ring);
-                    for entry in &entries {
-                        ring.push(entry.clone());
-                    }
-                    ring.advance(head.position());
-                    shard.replace(ring, wakers);
-                });
+                let head = ring.head();
+                hub.each_shard(|shard, wakers| shard.replace(ring.clone(), wakers));
                 return head;
             }
             Ok(None) => {}
@@ -164,28 +156,15 @@ async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
     }
 }
 
-/// Where the ring begins, what it holds, and where it ends; `None` when the log was replaced
-/// between two questions.
-async fn newest(hub: &Shared) -> Result<Option<(EventId, Vec<Entry>, EventId)>, BoxError> {
+/// A ring that holds the newest of the log; `None` when that was replaced between two questions.
+async fn newest(hub: &Shared) -> Result<Option<Ring>, BoxError> {
     let limit = hub.settings.ring.events.min(PRIMED);
     let page = hub
         .store
         .find_recent(&Selector::everything(), limit)
         .await?;
-    // Asked after the page: what was trimmed in between is then not claimed.
-    let bounds = hub.store.bounds().await?;
-    let head = scanned(&page);
-    if bounds.epoch() != head.epoch() {
-        return Ok(None);
-    }
-    // With fewer events than were asked for, these are all that the log retains.
-    let floor = match page.events().first() {
-        _ if page.events().len() < limit => bounds.floor().position().min(head.position()),
-        Some(first) => first.id().position(),
-        None => head.position(),
-    };
-    let start = EventId::new(head.epoch(), floor);
-    Ok(Some((start, entries(&page), head)))
+    let log = hub.store.bounds().await?;
+    Ok(Ring::primed(&page, limit, &log, hub.settings.ring))
 }
 
 /// Puts a page into every shard's ring, each event encoded once. Answers how far that goes.
@@ -195,19 +174,10 @@ fn ingest(hub: &Shared, head: EventId, page: Page) -> EventId {
         // The contract has such a store answer `Gone`; the next read will.
         return head;
     }
-    let entries = entries(&page);
+    let entries: Vec<_> = page.events().iter().map(Entry::from).collect();
     drop(page);
     hub.each_shard(|shard, wakers| shard.ingest(entries.iter().cloned(), next.position(), wakers));
     head.at_least(next.position())
-}
-
-fn entries(page: &Page) -> Vec<Entry> {
-    let encode = |event: &Event| Entry {
-        position: event.id().position(),
-        bytes: Encoded::from(event).into_bytes(),
-        address: event.content().address(),
-    };
-    page.events().iter().map(encode).collect()
 }
 
 /// Drives keep-alives, rechecks and maximum ages.

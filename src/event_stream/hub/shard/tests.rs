@@ -1,0 +1,181 @@
+//! What one shard does, step by step. The interleavings are in `model`.
+
+use super::*;
+use crate::event_stream::encode::tests::parse;
+use crate::event_stream::event::{Event, NewEvent};
+use crate::event_stream::hub::ring::RingBounds;
+
+fn id(position: u64) -> EventId {
+    EventId::new(Epoch::new(1), Position::from(position))
+}
+
+/// A shard over a log that begins at 10.
+fn shard(events: usize) -> Shard {
+    let mut shard = Shard::new(60);
+    let bounds = RingBounds {
+        events,
+        bytes: 1 << 20,
+    };
+    shard.replace(Ring::new(id(10), bounds), &mut Vec::new());
+    shard
+}
+
+fn open(shard: &mut Shard, selector: Selector) -> u32 {
+    let slot = shard.open(Opening {
+        selector,
+        start: Start::Head,
+        who: None,
+        rechecks: false,
+        ages: u32::MAX,
+        expires: u32::MAX,
+    });
+    assert_eq!(data(shard, slot), [""; 0]);
+    slot
+}
+
+/// Data of all events up to where the reader parks.
+fn data(shard: &mut Shard, slot: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    loop {
+        match shard.poll(slot, Waker::noop()) {
+            Step::Park => return found,
+            Step::Send(frame) => {
+                let blocks = parse(std::str::from_utf8(&frame).unwrap());
+                found.extend(blocks.into_iter().filter_map(|block| Some(block.fired?.1)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Publishes events whose data is their position; answers how many were woken.
+fn publish(shard: &mut Shard, positions: std::ops::RangeInclusive<u64>, of: &NewEvent) -> usize {
+    let mut wakers = Vec::new();
+    let last = *positions.end();
+    let entries = positions.map(|position| {
+        let mut event = NewEvent::text(of.kind(), position.to_string()).unwrap();
+        if let Some(user) = of.user() {
+            event = event.for_user(user);
+        }
+        Entry::from(&Event::new(id(position), event))
+    });
+    shard.ingest(entries, Position::from(last), &mut wakers);
+    wakers.len()
+}
+
+fn event(kind: &str) -> NewEvent {
+    NewEvent::text(kind, "").unwrap()
+}
+
+#[test]
+fn a_burst_wakes_a_reader_once_whether_it_is_listed_or_scanned() {
+    for burst in [1, 6, 7, 40] {
+        let mut shard = shard(64);
+        let slot = open(&mut shard, Selector::public());
+        assert_eq!(publish(&mut shard, 11..=10 + burst, &event("a")), 1);
+        let expected: Vec<_> = (11..=10 + burst).map(|n| n.to_string()).collect();
+        assert_eq!(data(&mut shard, slot), expected);
+        assert_eq!(publish(&mut shard, 51..=51, &event("a")), 1);
+    }
+}
+
+#[test]
+fn several_events_leave_as_one_frame_up_to_its_bound() {
+    let mut shard = shard(64);
+    let slot = open(&mut shard, Selector::public());
+    publish(&mut shard, 11..=15, &event("a"));
+    let Step::Send(frame) = shard.poll(slot, Waker::noop()) else {
+        panic!("there are events");
+    };
+    assert_eq!(parse(std::str::from_utf8(&frame).unwrap()).len(), 5);
+
+    let large = NewEvent::text("a", "x".repeat(10_000)).unwrap();
+    let entries = (16..20).map(|at| Entry::from(&Event::new(id(at), large.clone())));
+    shard.ingest(entries, Position::from(19), &mut Vec::new());
+    for _ in 0..4 {
+        assert!(
+            matches!(shard.poll(slot, Waker::noop()), Step::Send(frame) if frame.len() < 16_384)
+        );
+    }
+    assert!(matches!(shard.poll(slot, Waker::noop()), Step::Park));
+}
+
+/// Found by the model: the frame that was built last is kept by class number, and the number of a
+/// class that had ended went to another selector, whose reader got the other's events.
+#[test]
+fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
+    let mut shard = shard(64);
+    let first = open(&mut shard, Selector::public().only_types(["a"]));
+    let second = open(&mut shard, Selector::public().only_types(["b"]));
+    // Past the list, so that both scan, and share what they build.
+    publish(&mut shard, 11..=20, &event("a"));
+    assert_eq!(data(&mut shard, first).len(), 10);
+    shard.close(first);
+    let resumed = shard.open(Opening {
+        selector: Selector::public().only_types(["c"]),
+        start: Start::After(id(10)),
+        who: None,
+        rechecks: false,
+        ages: u32::MAX,
+        expires: u32::MAX,
+    });
+    assert_eq!(
+        data(&mut shard, resumed),
+        ["{}"],
+        "caught up, and nothing else"
+    );
+    assert_eq!(data(&mut shard, second), [""; 0]);
+}
+
+#[test]
+fn readers_in_lock_step_share_one_frame_and_private_events_stay_out_of_it() {
+    let mut shard = shard(64);
+    let slots: Vec<_> = (0..3)
+        .map(|_| open(&mut shard, Selector::public()))
+        .collect();
+    let own = open(&mut shard, Selector::public().only_users(["u"]));
+    publish(&mut shard, 11..=20, &event("a"));
+    publish(&mut shard, 21..=30, &event("a").for_user("u"));
+    let mut frames = Vec::new();
+    for slot in slots {
+        match shard.poll(slot, Waker::noop()) {
+            Step::Send(frame) => frames.push(frame),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(frames[0].as_ptr(), frames[1].as_ptr());
+    assert_eq!(frames[0].as_ptr(), frames[2].as_ptr());
+    assert_eq!(parse(std::str::from_utf8(&frames[0]).unwrap()).len(), 10);
+    assert_eq!(data(&mut shard, own).len(), 20);
+}
+
+#[test]
+fn what_was_listed_under_a_former_selector_is_not_sent() {
+    let mut shard = shard(64);
+    let slot = open(&mut shard, Selector::public().only_users(["u"]));
+    publish(&mut shard, 11..=12, &event("a").for_user("u"));
+    shard.reselect(slot, Selector::public(), None, u32::MAX);
+    publish(&mut shard, 13..=13, &event("a"));
+    assert_eq!(data(&mut shard, slot), ["13"]);
+    assert_eq!(publish(&mut shard, 14..=14, &event("a").for_user("u")), 0);
+}
+
+#[test]
+fn a_parked_reader_of_rare_events_is_not_demoted_by_what_it_does_not_get() {
+    let mut shard = shard(4);
+    let slot = open(&mut shard, Selector::public().only_types(["rare"]));
+    for position in 11..200 {
+        assert_eq!(
+            publish(&mut shard, position..=position, &event("common")),
+            0
+        );
+    }
+    assert_eq!(publish(&mut shard, 200..=200, &event("rare")), 1);
+    assert_eq!(data(&mut shard, slot), ["200"]);
+    assert_eq!(shard.counts.demotions, 0);
+}
+
+#[test]
+fn a_slot_costs_what_the_documentation_says() {
+    assert!(size_of::<Slot>() <= 320, "{}", size_of::<Slot>());
+}
