@@ -89,6 +89,9 @@ pub use self::id::{Epoch, EventId, InvalidEventId, Position};
 pub use self::respond::{StreamBody, respond};
 pub use self::selector::Selector;
 pub use self::service::EventStream;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub use self::store::conformance;
 pub use self::store::{Bounds, EventStore, MemoryStore, Page, Read};
 
 mod authorize;

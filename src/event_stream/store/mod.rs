@@ -15,6 +15,9 @@ use super::selector::Selector;
 
 pub use self::memory::MemoryStore;
 
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod conformance;
 mod memory;
 
 /// A log of events that can be read from any place: the host's repository, or [`MemoryStore`].
@@ -44,7 +47,7 @@ mod memory;
 /// 8. **Errors** are taken as an outage: the read is tried again, with a growing pause, and the
 ///    streams stay open.
 ///
-/// What breaks it costs events, silently.
+/// What breaks it costs events, silently. The `conformance` suite (feature `test-util`) checks it.
 ///
 /// # Example
 ///
