@@ -1,6 +1,7 @@
 //! The body of a stream: carries out what the hub decides for one connection.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::vec;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use super::authorize::{DynAuthorize, Filter, Grant, Verdict};
@@ -17,7 +19,7 @@ use super::encode::{self, Encoded};
 use super::hub::{Closing, Connection, FrameOf, Shared, Step, deliverable};
 use super::id::EventId;
 use super::selector::Selector;
-use super::store::{Page, Read};
+use super::store::{Bounds, Page, Read};
 use crate::rand;
 use crate::trace::emit;
 
@@ -27,7 +29,7 @@ use crate::trace::emit;
 /// the store. Not polled, it costs the hub a few hundred bytes however much is published.
 #[derive(Debug)]
 pub struct EventBody {
-    state: Phase,
+    phase: Phase,
     connection: Connection,
     work: Option<Work>,
     /// Frames of a page that were not sent yet.
@@ -47,11 +49,15 @@ enum Phase {
 }
 
 /// What the hub asked for, under way.
-struct Work(Pin<Box<dyn Future<Output = Done> + Send>>);
+struct Work {
+    done: Pin<Box<dyn Future<Output = Done> + Send>>,
+    /// Nothing may be written before it is done.
+    quiet: bool,
+}
 
 enum Done {
     Page(Page, Option<EventId>, Selector),
-    Gone(super::store::Bounds),
+    Gone(Bounds),
     Failed,
     Verdict(Box<Watch>, Option<Verdict>),
 }
@@ -67,7 +73,7 @@ pub(super) struct Watch {
 impl EventBody {
     pub(super) fn new(connection: Connection, watch: Option<Box<Watch>>) -> Self {
         Self {
-            state: Phase::Opening,
+            phase: Phase::Opening,
             connection,
             work: None,
             frames: Vec::new().into_iter(),
@@ -78,11 +84,11 @@ impl EventBody {
 
     /// The next frame, or `None` when the stream has ended.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        match self.state {
+        match self.phase {
             Phase::Open => {}
             Phase::Ended => return Poll::Ready(None),
             Phase::Opening => {
-                self.state = Phase::Open;
+                self.phase = Phase::Open;
                 return Poll::Ready(Some(encode::opening(self.connection.hub.retry())));
             }
         }
@@ -96,7 +102,7 @@ impl EventBody {
                 None => self
                     .connection
                     .with(|shard, slot| shard.poll(slot, cx.waker())),
-                Some(work) => match work.0.as_mut().poll(cx) {
+                Some(work) => match work.done.as_mut().poll(cx) {
                     Poll::Ready(done) => {
                         self.work = None;
                         if let Some(frame) = self.take_in(done) {
@@ -104,9 +110,11 @@ impl EventBody {
                         }
                         continue;
                     }
-                    Poll::Pending => self
-                        .connection
-                        .with(|shard, slot| shard.poll_reading(slot, cx.waker())),
+                    Poll::Pending => {
+                        let quiet = work.quiet;
+                        self.connection
+                            .with(|shard, slot| shard.poll_waiting(slot, cx.waker(), quiet))
+                    }
                 },
             };
             match step {
@@ -116,7 +124,7 @@ impl EventBody {
                 Step::Recent { limit, selector } => self.work = Some(self.recent(limit, selector)),
                 Step::Recheck => self.work = self.recheck(),
                 Step::Close(why, cursor) => {
-                    self.state = Phase::Ended;
+                    self.phase = Phase::Ended;
                     return Poll::Ready(Some(self.farewell(why, cursor)));
                 }
             }
@@ -155,7 +163,7 @@ impl EventBody {
 
     fn read(&self, after: EventId, selector: Selector) -> Work {
         let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
-        Work(Box::pin(async move {
+        Work::new(async move {
             let _permit = turn(&hub, pause).await;
             match hub.store.read_after(after, &selector, PAGE).await {
                 Ok(Read::Page(page)) if page.next().epoch() == after.epoch() => {
@@ -169,26 +177,28 @@ impl EventBody {
                 Ok(Read::Gone(bounds)) => Done::Gone(bounds),
                 Err(error) => failed(&*error),
             }
-        }))
+        })
     }
 
     fn recent(&self, limit: usize, selector: Selector) -> Work {
         let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
-        Work(Box::pin(async move {
+        Work::new(async move {
             let _permit = turn(&hub, pause).await;
             match hub.store.find_recent(&selector, limit).await {
                 Ok(page) => Done::Page(page, None, selector),
                 Err(error) => failed(&*error),
             }
-        }))
+        })
     }
 
     fn recheck(&mut self) -> Option<Work> {
         let watch = self.watch.take()?;
-        Some(Work(Box::pin(async move {
+        let mut work = Work::new(async move {
             let verdict = timeout(RECHECK, watch.authorize.recheck(&watch.grant)).await;
             Done::Verdict(watch, verdict.ok())
-        })))
+        });
+        work.quiet = true;
+        Some(work)
     }
 
     /// Carries out what the host said of the stream. No answer in time is taken as a no.
@@ -249,13 +259,22 @@ impl Body for EventBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state == Phase::Ended
+        self.phase == Phase::Ended
     }
 }
 
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Work")
+impl Work {
+    fn new(done: impl Future<Output = Done> + Send + 'static) -> Self {
+        Self {
+            done: Box::pin(done),
+            quiet: false,
+        }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
     }
 }
 
@@ -273,7 +292,7 @@ pub(super) fn frames(events: impl Iterator<Item = Bytes>) -> Vec<Bytes> {
 }
 
 /// Waits for `pause`, then for a turn at the store.
-async fn turn(hub: &Shared, pause: Duration) -> Option<tokio::sync::SemaphorePermit<'_>> {
+async fn turn(hub: &Shared, pause: Duration) -> Option<SemaphorePermit<'_>> {
     if !pause.is_zero() {
         sleep(pause).await;
     }

@@ -27,8 +27,6 @@ pub(super) use self::slot::{Closing, Opening};
 mod builder;
 mod frame;
 mod index;
-#[cfg(test)]
-mod model;
 mod replay;
 mod ring;
 mod shard;
@@ -296,3 +294,6 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 /// The tailer was dropped.
 const ENDED: u8 = 2;
+
+#[cfg(test)]
+mod model;

@@ -186,11 +186,16 @@ impl<H: HandOver> Shard<H> {
         Step::Park
     }
 
-    /// Says what a connection does while its read of the store is under way.
-    pub(crate) fn poll_reading(&mut self, id: u32, waker: &Waker) -> Step {
+    /// Says what a connection does while a read of the store, or a recheck, is under way. A `quiet`
+    /// one writes nothing meanwhile.
+    pub(crate) fn poll_waiting(&mut self, id: u32, waker: &Waker, quiet: bool) -> Step {
         match self.slots.get_mut(id as usize) {
             Some(slot) => match slot.closing {
                 Some(closing) => Step::Close(closing, slot.settled()),
+                None if quiet => {
+                    slot.keep(waker);
+                    Step::Park
+                }
                 None => rest(slot, waker),
             },
             None => Step::Close(Closing::Stale, None),

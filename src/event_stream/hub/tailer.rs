@@ -158,7 +158,7 @@ async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
 
 /// A ring that holds the newest of the log; `None` when that was replaced between two questions.
 async fn newest(hub: &Shared) -> Result<Option<Ring>, BoxError> {
-    let limit = hub.settings.ring.events.min(PRIMED);
+    let limit = hub.settings.ring.events.clamp(1, PRIMED);
     let page = hub
         .store
         .find_recent(&Selector::everything(), limit)

@@ -289,8 +289,13 @@ async fn a_recheck_keeps_narrows_or_ends_a_stream_before_anything_more_is_writte
         let mut reader = opened(&events, "/").await;
         mood.0.store(verdict, Ordering::Relaxed);
         let before = now();
-        reader.end().await;
+        let last = reader.block().await.unwrap();
+        assert!(
+            last.retry.is_some(),
+            "nothing was written before the answer"
+        );
         assert!(now().since(before) <= Duration::from_secs(within));
+        assert_eq!(reader.block().await, None);
     }
 }
 

@@ -9,8 +9,10 @@ use self::reader::Reader;
 
 mod conformance;
 mod delivery;
+mod hosts;
 mod lifecycle;
 mod reader;
+mod stacks;
 
 /// A hub that is fed.
 fn feed(builder: EventHubBuilder<MemoryStore>) -> EventHub {

@@ -365,7 +365,7 @@ impl<H: HandOver> World<H> {
                     }
                     came @ Work::Came(..) => came,
                 });
-                shard.poll_reading(on.slot, &waker)
+                shard.poll_waiting(on.slot, &waker, false)
             }
         };
         match step {

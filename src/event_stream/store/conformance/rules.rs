@@ -1,0 +1,173 @@
+//! The rules that hold for every store, one function each.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use futures::future::{join, join_all};
+
+use super::reading::{
+    CANCEL, Follower, ORDER, PAGES, PATIENCE, PROGRESS, RECENT, STABLE, answered, bounds, expect,
+    gone, page, read_all,
+};
+use super::samples::sample;
+use super::{Checked, Violation};
+use crate::event_stream::event::{Event, NewEvent};
+use crate::event_stream::id::{Epoch, EventId, Position};
+use crate::event_stream::selector::Selector;
+use crate::event_stream::store::EventStore;
+
+pub(super) async fn empty_log<S: EventStore>(store: &S) -> Checked {
+    let bounds = bounds(store).await?;
+    let empty = bounds.floor() == bounds.head();
+    expect(empty, ORDER, || {
+        format!("an empty log has bounds {bounds:?}")
+    })?;
+    let page = page(store, bounds.head(), &Selector::everything(), 9).await?;
+    let still = page.events.is_empty() && page.next == bounds.head();
+    expect(still, PROGRESS, || format!("an empty log gives {page:?}"))?;
+    newest(store, &Selector::everything(), &[]).await
+}
+
+pub(super) fn contents(all: &[Event]) -> Checked {
+    expect(all.len() == 24, PAGES, || {
+        format!("24 were appended, {} came back", all.len())
+    })?;
+    for (event, n) in all.iter().zip(0..) {
+        expect(*event.content() == sample(n), ORDER, || {
+            format!("event {n} is {event:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// `find_recent` gives the newest that match, and where to go on from.
+pub(super) async fn newest<S: EventStore>(
+    store: &S,
+    selector: &Selector,
+    matching: &[Event],
+) -> Checked {
+    for limit in [1, 4, 1000] {
+        let page = answered(store.find_recent(selector, limit).await)?;
+        let wanted = &matching[matching.len().saturating_sub(limit)..];
+        expect(page.events == wanted, RECENT, || {
+            format!("the newest {limit} of {selector:?} are {:?}", page.events)
+        })?;
+        let head = bounds(store).await?.head();
+        expect(page.next == head, RECENT, || {
+            format!("its `next` is {}, not {head}", page.next)
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn meaningless_cursors<S: EventStore>(store: &S) -> Checked {
+    let head = bounds(store).await?.head();
+    let position = head.position();
+    let other = Epoch::new(head.epoch().get().wrapping_add(1));
+    gone(store, EventId::new(other, position)).await?;
+    gone(store, EventId::new(other, Position::START)).await?;
+    for beyond in [position.get() + 1, u128::from(u64::MAX), u128::MAX] {
+        gone(store, EventId::new(head.epoch(), Position::new(beyond))).await?;
+    }
+    Ok(())
+}
+
+/// A read that is dropped at any await changes nothing.
+pub(super) async fn dropped_reads<S: EventStore>(store: &S, all: &[Event]) -> Checked {
+    let everything = Selector::everything();
+    for polls in 0..8 {
+        let cursor = all[0].id();
+        let mut read = pin!(store.read_after(cursor, &everything, 4));
+        let mut left = polls;
+        poll_fn(|cx| {
+            if left == 0 || read.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            Poll::Pending
+        })
+        .await;
+    }
+    let again = read_all(store, &everything, 7).await?;
+    expect(again == all, CANCEL, || {
+        "after dropped reads the log reads differently".to_owned()
+    })
+}
+
+/// A reader of rare events gets to the end, in reads that the scanned events pay for.
+pub(super) async fn rare_events<S: EventStore>(
+    store: &S,
+    append: &impl AsyncFn(&S, NewEvent),
+) -> Checked {
+    for n in 0..500 {
+        append(store, sample(n)).await;
+    }
+    let rare = Selector::everything().only_types(["never"]);
+    let found = read_all(store, &rare, 1).await?;
+    let matching = found.iter().filter(|event| rare.matches(event)).count();
+    expect(matching == 0, PAGES, || {
+        format!("{found:?} does not match {rare:?}")
+    })?;
+    // And the whole of it by a reader of one event at a time.
+    let all = read_all(store, &Selector::everything(), 1).await?;
+    expect(all.len() == 500, PAGES, || {
+        format!("500 were appended, {} came back", all.len())
+    })
+}
+
+/// What several writers append is read once and in order while they do.
+pub(super) async fn many_writers<S: EventStore>(
+    store: &S,
+    append: &impl AsyncFn(&S, NewEvent),
+) -> Checked {
+    let mut reader = Follower::at(bounds(store).await?.head());
+    let writer = |writer: u32| async move {
+        for n in 0..25 {
+            append(store, sample(writer * 25 + n)).await;
+            pass().await;
+        }
+    };
+    let reading = async {
+        for _ in 0..PATIENCE {
+            reader.follow(store).await?;
+            if reader.events.len() >= 100 {
+                break;
+            }
+            pass().await;
+        }
+        Ok::<_, Violation>(())
+    };
+    join(join_all((0..4).map(writer)), reading).await.1?;
+    reader.follow(store).await?;
+    let mut data: Vec<_> = reader
+        .events
+        .iter()
+        .map(|event| event.content().data())
+        .collect();
+    data.sort_unstable();
+    data.dedup();
+    expect(
+        data.len() == 100 && reader.events.len() == 100,
+        STABLE,
+        || {
+            format!(
+                "of 100 events of four writers a reader saw {}",
+                reader.events.len()
+            )
+        },
+    )
+}
+
+/// Lets others go on.
+async fn pass() {
+    let mut passed = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut passed, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
