@@ -241,7 +241,7 @@ impl EventBody {
     fn pause(&self) -> Duration {
         match self.fruitless {
             0 => Duration::ZERO,
-            times => rand::jitter(FIRST_PAUSE * (1 << times.min(6)), 20),
+            times => rand::jitter(FIRST_PAUSE * (1 << (times - 1).min(6)), 20),
         }
     }
 }

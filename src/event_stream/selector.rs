@@ -63,7 +63,7 @@ impl Selector {
         self.public
     }
 
-    /// A reader of public events of the given types: for tests and for hosts' own readers.
+    /// Public events, and nobody's private ones.
     #[must_use]
     pub fn public() -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Selector {
         self
     }
 
-    /// Replaces whose private events are included.
+    /// Includes the private events of `users`, and of nobody else.
     #[must_use]
     pub fn only_users<T: Into<Arc<str>>>(mut self, users: impl IntoIterator<Item = T>) -> Self {
         self.users = Users::These(sorted(users));

@@ -109,7 +109,9 @@ impl FrameOf {
         match self {
             Self::Nothing => *self = Self::One(event.clone()),
             Self::One(one) => {
-                let mut several = BytesMut::with_capacity(4 * (one.len() + event.len()));
+                let both = one.len() + event.len();
+                let room = (4 * both).min(LARGEST_FRAME).max(both);
+                let mut several = BytesMut::with_capacity(room);
                 several.extend_from_slice(one);
                 several.extend_from_slice(event);
                 *self = Self::Several(several);

@@ -147,36 +147,44 @@ pub(super) enum Unavailable {
 impl Shared {
     /// Adds a connection, unless there are too many or nothing feeds the hub.
     pub(super) fn open(self: &Arc<Self>, opening: Opening) -> Result<Connection, Unavailable> {
-        let refused = if self.draining.load(Ordering::Acquire) {
-            Some(Unavailable::Draining)
-        } else if self.stage.load(Ordering::Acquire) != RUNNING {
-            Some(Unavailable::Stale)
-        } else {
-            let most = self.settings.max_connections;
-            let count = |open| (open < most).then_some(open + 1);
-            let counted =
-                self.connections
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
-            counted.is_err().then_some(Unavailable::Full)
+        let opened = self.admit().map(|()| self.connect(opening));
+        // A drain that came between the first look and the slot has not seen the slot.
+        let opened = match self.draining.load(Ordering::Acquire) {
+            true => Err(Unavailable::Draining),
+            false => opened,
         };
-        if let Some(refused) = refused {
+        if opened.is_err() {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             self.meters.turned_away.add(1);
-            return Err(refused);
         }
-        let shard = self.opened.fetch_add(1, Ordering::Relaxed) % self.shards.len();
-        let slot = self.lock(shard).open(opening);
-        let connection = Connection {
-            hub: Arc::clone(self),
-            shard,
-            slot,
-        };
-        // A drain that came between the first look and the slot has not seen the slot.
+        opened
+    }
+
+    /// Counts one more connection, if there is room for one.
+    fn admit(&self) -> Result<(), Unavailable> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Unavailable::Draining);
         }
+        if self.stage.load(Ordering::Acquire) != RUNNING {
+            return Err(Unavailable::Stale);
+        }
+        let most = self.settings.max_connections;
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            })
+            .map_or(Err(Unavailable::Full), |_| Ok(()))
+    }
+
+    fn connect(self: &Arc<Self>, opening: Opening) -> Connection {
+        let shard = self.opened.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let slot = self.lock(shard).open(opening);
         self.gauge();
-        Ok(connection)
+        Connection {
+            hub: Arc::clone(self),
+            shard,
+            slot,
+        }
     }
 
     /// The tick at which a stream that opens now is old enough: its maximum age, less some jitter.

@@ -13,7 +13,7 @@ use slab::Slab;
 
 use super::frame::{Memo, take};
 use super::index::Index;
-use super::replay::{HandOver, Proved};
+use super::replay::{HandOver, Proved, scanned};
 use super::ring::{Entry, Ring};
 use super::slot::{Closing, Opening, Slot, State};
 use super::wheel::Wheel;
@@ -210,7 +210,7 @@ impl<H: HandOver> Shard<H> {
         slot.unverified = false;
         if slot.start.take().is_some() {
             slot.replaying = true;
-            slot.cursor = page.next();
+            slot.cursor = scanned(page);
             return;
         }
         let before = slot.cursor;
