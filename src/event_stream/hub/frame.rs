@@ -31,7 +31,7 @@ pub(super) fn take(
         return None;
     }
     // Without private events of its own, what a reader gets depends on its class alone.
-    let own = matches!(&slot.opening.selector.users, Users::These(users) if !users.is_empty());
+    let own = matches!(&slot.selector.users, Users::These(users) if !users.is_empty());
     let key = (from, to, class);
     if !own {
         if let Some(memo) = memo.as_ref().filter(|memo| memo.key == key) {
@@ -43,7 +43,7 @@ pub(super) fn take(
     let mut upto = slot.cursor.position();
     let mut whole = true;
     for (_, entry) in ring.after(upto) {
-        if slot.opening.selector.admits_address(&entry.address) && !frame.add(&entry.bytes) {
+        if slot.selector.admits_address(&entry.address) && !frame.add(&entry.bytes) {
             whole = false;
             break;
         }

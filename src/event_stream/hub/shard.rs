@@ -15,11 +15,10 @@ use super::frame::{Memo, take};
 use super::index::Index;
 use super::replay::{HandOver, Proved, scanned};
 use super::ring::{Entry, Ring};
-use super::slot::{Closing, Opening, Slot, State};
+use super::slot::{Closing, Opening, Slot, State, Unsettled};
 use super::wheel::Wheel;
 use crate::event_stream::encode;
-use crate::event_stream::id::{Epoch, EventId, Position};
-use crate::event_stream::request::Start;
+use crate::event_stream::id::{EventId, Position};
 use crate::event_stream::selector::Selector;
 use crate::event_stream::store::{Bounds, Page};
 
@@ -84,21 +83,14 @@ impl<H: HandOver> Shard<H> {
 
     /// Adds a connection. It is polled next.
     pub(crate) fn open(&mut self, opening: Opening) -> u32 {
-        let cursor = match opening.start {
-            Start::After(id) => id,
-            _ => EventId::new(Epoch::new(0), Position::START),
-        };
         self.slot_generation = self.slot_generation.wrapping_add(1);
-        let due = self
-            .wheel
-            .now()
-            .saturating_add(self.keep_alive)
-            .min(opening.ends());
-        let slot = Slot::new(opening, cursor, self.slot_generation, due);
+        let mut slot = Slot::new(opening, self.slot_generation);
+        let beat = self.wheel.now().saturating_add(self.keep_alive);
+        slot.due = beat.min(slot.ends());
         let entry = self.slots.vacant_entry();
         let id = u32::try_from(entry.key()).expect("fewer than 2^32 connections");
-        self.index.insert(id, &slot.opening.selector);
-        self.wheel.file(id, slot.generation, due);
+        self.index.insert(id, &slot.selector);
+        self.wheel.file(id, slot.generation, slot.due);
         entry.insert(slot);
         id
     }
@@ -107,7 +99,7 @@ impl<H: HandOver> Shard<H> {
     /// may do anything when it is.
     pub(super) fn close(&mut self, id: u32) -> Option<Slot> {
         let slot = self.slots.try_remove(id as usize)?;
-        self.index.remove(id, &slot.opening.selector);
+        self.index.remove(id, &slot.selector);
         // The number of a class that ends with this member is given to another.
         self.memo = None;
         Some(slot)
@@ -130,22 +122,21 @@ impl<H: HandOver> Shard<H> {
         if slot.state == State::Parked {
             slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
         }
-        match slot.start {
+        match slot.unsettled {
             None => {}
-            Some(Start::After(_)) => slot.start = None,
-            Some(Start::Recent(limit)) => {
+            Some(Unsettled::Recent(limit)) => {
                 let limit = limit.into();
-                let selector = slot.opening.selector.clone();
+                let selector = slot.selector.clone();
                 return Step::Recent { limit, selector };
             }
-            Some(Start::Head) => {
+            Some(Unsettled::Head) => {
                 // Told at once: a client that breaks off before the first event resumes from here.
-                slot.start = None;
+                slot.unsettled = None;
                 slot.cursor = ring.head();
                 return Step::Send(encode::cursor(slot.cursor));
             }
-            Some(Start::Unreadable) => {
-                slot.start = None;
+            Some(Unsettled::Unreadable) => {
+                slot.unsettled = None;
                 slot.cursor = ring.head();
                 self.counts.resets += 1;
                 return Step::Send(encode::reset("unreadable", slot.cursor));
@@ -168,7 +159,7 @@ impl<H: HandOver> Shard<H> {
             self.counts.demotions += u64::from(!slot.announce && !slot.replaying);
             slot.replaying = true;
             slot.asked_in = self.ring_generation;
-            let selector = slot.opening.selector.clone();
+            let selector = slot.selector.clone();
             let after = slot.cursor;
             return Step::Read { after, selector };
         }
@@ -208,7 +199,7 @@ impl<H: HandOver> Shard<H> {
             return;
         };
         slot.unverified = false;
-        if slot.start.take().is_some() {
+        if slot.unsettled.take().is_some() {
             slot.replaying = true;
             slot.cursor = scanned(page);
             return;
@@ -254,14 +245,14 @@ impl<H: HandOver> Shard<H> {
         }
         // What is listed was matched by the former selector.
         slot.unlist();
-        self.index.remove(id, &slot.opening.selector);
+        self.index.remove(id, &slot.selector);
         self.memo = None;
         self.index.insert(id, &selector);
-        slot.opening.selector = selector;
-        slot.opening.who = who;
-        slot.opening.expires = expires;
-        if slot.opening.ends() < slot.due {
-            slot.due = slot.opening.ends();
+        slot.selector = selector;
+        slot.who = who;
+        slot.expires = expires;
+        if slot.ends() < slot.due {
+            slot.due = slot.ends();
             self.wheel.file(id, slot.generation, slot.due);
         }
     }
@@ -339,13 +330,13 @@ impl<H: HandOver> Shard<H> {
                 return None;
             }
             wakers.extend(slot.waker.take());
-            if to >= slot.opening.ends() {
+            if to >= slot.ends() {
                 slot.closing = Some(Closing::Age);
                 return None;
             }
             slot.beat = true;
-            slot.recheck = slot.opening.rechecks;
-            slot.due = to.saturating_add(*keep_alive).min(slot.opening.ends());
+            slot.recheck = slot.rechecks;
+            slot.due = to.saturating_add(*keep_alive).min(slot.ends());
             Some(slot.due)
         });
     }
@@ -359,7 +350,7 @@ impl<H: HandOver> Shard<H> {
     ) -> usize {
         let mut ended = 0;
         for (_, slot) in &mut self.slots {
-            let meant = who.is_none_or(|who| slot.opening.who.as_deref() == Some(who));
+            let meant = who.is_none_or(|who| slot.who.as_deref() == Some(who));
             if meant && slot.closing.is_none() {
                 slot.closing = Some(why);
                 wakers.extend(slot.waker.take());

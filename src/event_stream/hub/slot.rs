@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::replay::HandOver;
-use crate::event_stream::id::EventId;
+use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::request::Start;
 use crate::event_stream::selector::Selector;
 
@@ -23,13 +23,6 @@ pub(crate) struct Opening {
     pub(crate) expires: u32,
 }
 
-impl Opening {
-    /// The tick at which it ends.
-    pub(super) fn ends(&self) -> u32 {
-        self.ages.min(self.expires)
-    }
-}
-
 /// Why the hub ends a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Closing {
@@ -46,14 +39,18 @@ pub(crate) enum Closing {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) waker: Option<Waker>,
-    /// Where the reader stands. Means nothing before the start was settled.
+    /// Where the reader stands.
     pub(super) cursor: EventId,
     pub(super) state: State,
     listed: [u32; LISTED],
     listed_len: u8,
-    pub(super) opening: Opening,
-    /// The start, until it is settled.
-    pub(super) start: Option<Start>,
+    pub(super) selector: Selector,
+    pub(super) who: Option<Arc<str>>,
+    pub(super) rechecks: bool,
+    pub(super) ages: u32,
+    pub(super) expires: u32,
+    /// Where it starts, until the cursor says so.
+    pub(super) unsettled: Option<Unsettled>,
     /// The ring's generation when the store was last asked, and the one in which the store had
     /// nothing more for a reader of another epoch than the ring's.
     pub(super) asked_in: u32,
@@ -72,6 +69,14 @@ pub(super) struct Slot {
     pub(super) replaying: bool,
 }
 
+/// A start that is not a cursor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unsettled {
+    Head,
+    Recent(u16),
+    Unreadable,
+}
+
 /// What the hub knows of a reader's place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum State {
@@ -84,34 +89,46 @@ pub(super) enum State {
 }
 
 impl Slot {
-    pub(super) fn new(opening: Opening, cursor: EventId, generation: u32, due: u32) -> Self {
+    pub(super) fn new(opening: Opening, generation: u32) -> Self {
+        let (cursor, unsettled) = match opening.start {
+            Start::After(id) => (id, None),
+            Start::Head => (NOWHERE, Some(Unsettled::Head)),
+            Start::Recent(limit) => (NOWHERE, Some(Unsettled::Recent(limit))),
+            Start::Unreadable => (NOWHERE, Some(Unsettled::Unreadable)),
+        };
         Self {
             waker: None,
             cursor,
             state: State::Walk,
             listed: [0; LISTED],
             listed_len: 0,
-            start: Some(opening.start),
+            selector: opening.selector,
+            who: opening.who,
+            rechecks: opening.rechecks,
+            ages: opening.ages,
+            expires: opening.expires,
+            unsettled,
             asked_in: 0,
             ahead_in: None,
             generation,
-            due,
+            due: 0,
             closing: None,
             beat: false,
             recheck: false,
             announce: opening.start != Start::Head,
-            unverified: matches!(opening.start, Start::After(_)),
+            unverified: unsettled.is_none(),
             replaying: false,
-            opening,
         }
+    }
+
+    /// The tick at which it ends.
+    pub(super) fn ends(&self) -> u32 {
+        self.ages.min(self.expires)
     }
 
     /// Where the reader stands, once that is settled.
     pub(super) fn settled(&self) -> Option<EventId> {
-        match self.start {
-            None | Some(Start::After(_)) => Some(self.cursor),
-            Some(_) => None,
-        }
+        self.unsettled.is_none().then_some(self.cursor)
     }
 
     /// Takes in that the ring got an event which this reader may see. Answers whom to wake.
@@ -172,6 +189,9 @@ impl Slot {
         }
     }
 }
+
+/// The cursor of a reader whose start is not settled: it means nothing.
+const NOWHERE: EventId = EventId::new(Epoch::new(0), Position::START);
 
 /// Events that are listed before a reader scans instead.
 const LISTED: usize = 6;

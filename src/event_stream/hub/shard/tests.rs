@@ -4,6 +4,8 @@ use super::*;
 use crate::event_stream::encode::tests::parse;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::hub::ring::RingBounds;
+use crate::event_stream::id::Epoch;
+use crate::event_stream::request::Start;
 
 fn id(position: u64) -> EventId {
     EventId::new(Epoch::new(1), Position::from(position))
@@ -177,5 +179,5 @@ fn a_parked_reader_of_rare_events_is_not_demoted_by_what_it_does_not_get() {
 
 #[test]
 fn a_slot_costs_what_the_documentation_says() {
-    assert!(size_of::<Slot>() <= 320, "{}", size_of::<Slot>());
+    assert!(size_of::<Slot>() <= 232, "{}", size_of::<Slot>());
 }
