@@ -178,6 +178,33 @@ fn a_parked_reader_of_rare_events_is_not_demoted_by_what_it_does_not_get() {
 }
 
 #[test]
-fn a_slot_costs_what_the_documentation_says() {
-    assert!(size_of::<Slot>() <= 232, "{}", size_of::<Slot>());
+fn a_reader_that_is_not_polled_costs_nothing_more_however_much_is_published() {
+    let mut shard = shard(64);
+    for _ in 0..100 {
+        open(&mut shard, Selector::public());
+    }
+    publish(&mut shard, 11..=1010, &event("a"));
+    let grown = allocation_counter::measure(|| {
+        for _ in 0..10 {
+            let next = shard.head().unwrap().position().get() as u64 + 1;
+            publish(&mut shard, next..=next + 999, &event("a"));
+        }
+    });
+    assert!(grown.bytes_current < 4096, "{grown:?}");
+}
+
+#[test]
+fn a_connection_with_a_shared_filter_costs_the_hub_at_most_256_bytes() {
+    let mut shard = shard(64);
+    let grown = allocation_counter::measure(|| {
+        for user in 0..1024 {
+            let selector = match user % 2 {
+                0 => Selector::public().only_types(["a"]),
+                _ => Selector::public(),
+            };
+            open(&mut shard, selector);
+        }
+    });
+    let each = grown.bytes_current / 1024;
+    assert!(each <= 256, "{each}");
 }
