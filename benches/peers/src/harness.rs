@@ -33,7 +33,8 @@ const REQUESTS_PER_TURN: usize = 500;
 /// One table. The first to enter is the floor, which all others are compared with; the last one is
 /// bartizan, whom all others are told as multiples of.
 pub struct Contest {
-    title: &'static str,
+    /// What is measured.
+    pub title: &'static str,
     request: fn() -> Request<Body>,
     expected: StatusCode,
     contestants: Vec<Contestant>,
