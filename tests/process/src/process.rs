@@ -128,6 +128,14 @@ impl Process {
         })
     }
 
+    /// Like [`kill`](Self::kill), for drops: a panic there would hide the one that may be unwinding.
+    pub(crate) fn reap(&mut self) {
+        let left = self.kill_all();
+        if !left.is_empty() {
+            eprintln!("{left:?} survived being killed");
+        }
+    }
+
     fn kill_all(&mut self) -> Vec<u32> {
         if self.gone {
             // Its number may be that of a stranger by now.
@@ -151,10 +159,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A panic here would hide the one that may be unwinding already.
-        let left = self.kill_all();
-        if !left.is_empty() {
-            eprintln!("{left:?} survived being killed");
-        }
+        self.reap();
     }
 }

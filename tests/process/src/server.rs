@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::{Directory, Process, free_port, wait_until};
 
-/// How long a server may take to come up: long, for a machine that does much else; it is reached only by a server that never answers.
+/// How long a server may take to come up. Long, for a machine that does much else: only a server
+/// that never answers takes all of it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 const ATTEMPTS: usize = 5;
@@ -132,7 +133,7 @@ impl<K: Kind> Drop for Server<K> {
         if std::thread::panicking() {
             eprintln!("{} said:\n{}", K::NAME, self.process.output());
         }
-        self.process.kill();
+        self.process.reap();
         self.kind.clean_up(&self.directory);
     }
 }
