@@ -12,9 +12,9 @@ const LIMITS: [(&str, usize); 7] = [
     ("rate-limit", 33),
     ("security-headers", 36),
     ("event-stream", 40),
-    ("health", 42),
-    ("default", 54),
-    ("full", 59),
+    ("health", 47),
+    ("default", 59),
+    ("full", 64),
 ];
 
 /// The crates that `cargo` would compile for a library with these features.

@@ -46,6 +46,8 @@ pub struct Dependency {
     rise: u32,
     warn_above: Option<f64>,
     fail_above: Option<f64>,
+    warn_below: Option<f64>,
+    fail_below: Option<f64>,
 }
 
 impl Dependency {
@@ -80,6 +82,8 @@ impl Dependency {
             rise: 2,
             warn_above: None,
             fail_above: None,
+            warn_below: None,
+            fail_below: None,
         }
     }
 
@@ -150,6 +154,18 @@ impl Dependency {
         self
     }
 
+    /// Warns (`limit`) when the observed value is below this: free bytes, idle connections.
+    pub const fn warn_below(mut self, limit: f64) -> Self {
+        self.warn_below = Some(limit);
+        self
+    }
+
+    /// Fails (`limit`) when the observed value is below this.
+    pub const fn fail_below(mut self, limit: f64) -> Self {
+        self.fail_below = Some(limit);
+        self
+    }
+
     pub(super) fn timing(&self) -> Timing {
         let default = Duration::from_secs(2).min(self.interval);
         Timing {
@@ -166,6 +182,8 @@ impl Dependency {
         Limits {
             warn_above: self.warn_above,
             fail_above: self.fail_above,
+            warn_below: self.warn_below,
+            fail_below: self.fail_below,
             slow: self.soft / 2,
         }
     }
@@ -199,17 +217,27 @@ impl Dependency {
                 return refuse(field, results.to_string(), "use 1 to 100");
             }
         }
-        let limits = [self.warn_above, self.fail_above];
-        let ordered = self
-            .warn_above
-            .zip(self.fail_above)
-            .is_none_or(|(w, f)| w <= f);
-        if limits.iter().flatten().any(|limit| !limit.is_finite()) || !ordered {
-            return refuse(
-                "limits",
-                format!("warn_above {:?}, fail_above {:?}", limits[0], limits[1]),
-                "use finite numbers, the warning's not above the failure's",
-            );
+        for (field, low, high) in [
+            (
+                "warn_above and fail_above",
+                self.warn_above,
+                self.fail_above,
+            ),
+            (
+                "fail_below and warn_below",
+                self.fail_below,
+                self.warn_below,
+            ),
+        ] {
+            let finite = |limit: Option<f64>| limit.is_none_or(f64::is_finite);
+            let ordered = low.zip(high).is_none_or(|(low, high)| low <= high);
+            if !(finite(low) && finite(high) && ordered) {
+                return refuse(
+                    field,
+                    format!("{low:?} and {high:?}"),
+                    "use finite numbers, the first not above the second: a warning comes before a failure",
+                );
+            }
         }
         Ok(())
     }

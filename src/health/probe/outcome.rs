@@ -12,6 +12,8 @@ use super::observation::Observation;
 pub(in crate::health) struct Limits {
     pub(in crate::health) warn_above: Option<f64>,
     pub(in crate::health) fail_above: Option<f64>,
+    pub(in crate::health) warn_below: Option<f64>,
+    pub(in crate::health) fail_below: Option<f64>,
     /// A run that takes longer is a warning by itself.
     pub(in crate::health) slow: Duration,
 }
@@ -61,11 +63,14 @@ impl Outcome {
         let value = seen.value.filter(|value| value.is_finite());
         let measured = value.unwrap_or(latency.as_secs_f64() * 1000.0);
         let above = |limit: Option<f64>| limit.is_some_and(|limit| measured > limit);
+        // What has no value is never too fast.
+        let below =
+            |limit: Option<f64>| value.zip(limit).is_some_and(|(value, limit)| value < limit);
         let times_itself = value.is_none() && limits.warn_above.is_some();
 
-        let (status, reason) = if above(limits.fail_above) {
+        let (status, reason) = if above(limits.fail_above) || below(limits.fail_below) {
             (Status::Fail, Some(Reason::Limit))
-        } else if above(limits.warn_above) {
+        } else if above(limits.warn_above) || below(limits.warn_below) {
             (Status::Warn, Some(Reason::Limit))
         } else if seen.warning.is_some() {
             (Status::Warn, Some(Reason::Degraded))
@@ -95,6 +100,8 @@ mod tests {
         Limits {
             warn_above: warn,
             fail_above: fail,
+            warn_below: None,
+            fail_below: None,
             slow: Duration::from_millis(500),
         }
     }
@@ -124,6 +131,25 @@ mod tests {
         let patient = limits(Some(900.0), None);
         assert_eq!(
             judged(Observation::new(), SLOW, patient),
+            (Status::Pass, None)
+        );
+    }
+
+    #[test]
+    fn what_runs_out_has_limits_below_it_that_no_quick_answer_breaks() {
+        let low = Limits {
+            warn_below: Some(20.0),
+            fail_below: Some(5.0),
+            ..limits(None, None)
+        };
+        let left = |value| Observation::new().value(value, "bytes");
+        assert_eq!(judged(left(20.0), FAST, low), (Status::Pass, None));
+        let limit = Some(Reason::Limit);
+        assert_eq!(judged(left(19.0), FAST, low), (Status::Warn, limit));
+        assert_eq!(judged(left(4.0), FAST, low), (Status::Fail, limit));
+        assert_eq!(judged(left(f64::NAN), FAST, low), (Status::Pass, None));
+        assert_eq!(
+            judged(Observation::new(), Duration::ZERO, low),
             (Status::Pass, None)
         );
     }

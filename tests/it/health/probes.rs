@@ -121,8 +121,9 @@ fn a_configuration_that_cannot_work_cannot_be_built() {
     assert!(with(fine().interval(Duration::ZERO)).contains("interval of dependency \"a\""));
     assert!(with(fine().soft_deadline(secs(11))).contains("deadlines"));
     assert!(with(fine().fall(0)).contains("fall"));
-    assert!(with(fine().warn_above(f64::NAN)).contains("limits"));
-    assert!(with(fine().warn_above(2.0).fail_above(1.0)).contains("limits"));
+    assert!(with(fine().warn_above(f64::NAN)).contains("fail_above"));
+    assert!(with(fine().warn_above(2.0).fail_above(1.0)).contains("fail_above"));
+    assert!(with(fine().fail_below(2.0).warn_below(1.0)).contains("fail_below"));
     assert!(fails(builder().concurrency(0)).contains("concurrency"));
     assert!(fails(builder().jitter_percent(51)).contains("jitter"));
     assert!(fails(builder().max_age(secs(1))).contains("max_age"));
