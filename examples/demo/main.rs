@@ -59,7 +59,6 @@ fn refuse(bad: &BadFlag) -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let repository = open(&args.data_dir)?;
     let cannot_listen = |error: std::io::Error| {
         let address = args.listen.to_string();
         BadFlag::new(args::LISTEN, Some(&address), &error.to_string())
@@ -68,6 +67,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         .await
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let repository = open(&args.data_dir)?;
     let clients = match &args.trusted_proxies {
         Some(proxies) => ClientSource::peer().behind(proxies.clone()),
         None => ClientSource::peer(),

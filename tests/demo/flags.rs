@@ -4,8 +4,12 @@ use std::process::{Output, Stdio};
 
 use crate::server::{Data, command};
 
-fn run(flags: &[&str], environment: &[(&str, &str)]) -> Output {
+fn run(data: &Data, flags: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = command();
+    // Where a flag does not say otherwise, nothing outside of this test is touched.
+    command
+        .env("LISTEN", "127.0.0.1:0")
+        .env("DATA_DIR", &data.0);
     command.args(flags).envs(environment.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.output().unwrap()
@@ -54,7 +58,7 @@ fn a_bad_flag_is_one_line_that_names_flag_and_value_and_exit_status_2() {
             "many",
         ),
     ] {
-        let output = run(flags, environment);
+        let output = run(&data, flags, environment);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{flags:?}: {told}");
         assert!(output.stdout.is_empty(), "{flags:?}");
@@ -65,7 +69,7 @@ fn a_bad_flag_is_one_line_that_names_flag_and_value_and_exit_status_2() {
 
 #[test]
 fn help_lists_every_flag() {
-    let output = run(&["--help"], &[]);
+    let output = run(&Data::new(), &["--help"], &[]);
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
     for flag in [

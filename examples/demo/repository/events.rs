@@ -10,7 +10,7 @@ use bartizan::event_stream::{
 };
 use futures::Stream;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row, Transaction, named_params, params};
 
 use super::{Error, Repository};
 
@@ -71,6 +71,21 @@ impl EventStore for Repository {
     }
 }
 
+/// Appends an event inside the caller's transaction, forgets the oldest beyond the log's bound, and
+/// answers the position.
+pub(super) fn append(db: &Transaction<'_>, event: &NewEvent) -> rusqlite::Result<i64> {
+    db.execute(
+        "INSERT INTO events (type, user, topic, data) VALUES (?1, ?2, ?3, ?4)",
+        params![event.kind(), event.user(), event.topic_name(), event.data()],
+    )?;
+    let position = db.last_insert_rowid();
+    db.execute(
+        "DELETE FROM events WHERE position <= ?1",
+        [position - EVENTS_KEPT],
+    )?;
+    Ok(position)
+}
+
 fn bounds(db: &Connection, epoch: Epoch) -> rusqlite::Result<Bounds> {
     // The sequence remembers the newest position also when every event is trimmed, and a position
     // whose transaction was rolled back is given out again: there are no holes.
@@ -98,9 +113,6 @@ fn select(
     order: Order,
     limit: usize,
 ) -> rusqlite::Result<Vec<Event>> {
-    if selector.topics().is_some() {
-        return Ok(Vec::new()); // no event of ours is under a topic
-    }
     let (cursor, direction) = match order {
         // The cursor lies within the bounds, so it fits.
         Order::After(cursor) => (
@@ -110,9 +122,10 @@ fn select(
         Order::Newest => (0, "DESC"),
     };
     let mut rows = db.prepare(&format!(
-        "SELECT position, type, user, data FROM events
+        "SELECT position, type, user, topic, data FROM events
          WHERE position > :cursor
            AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types)))
+           AND (:topics IS NULL OR topic IN (SELECT value FROM json_each(:topics)))
            AND CASE WHEN user IS NULL THEN :public
                ELSE :users IS NULL OR user IN (SELECT value FROM json_each(:users)) END
          ORDER BY position {direction} LIMIT :limit"
@@ -121,6 +134,7 @@ fn select(
         named_params! {
             ":cursor": cursor,
             ":types": selector.types().map(list),
+            ":topics": selector.topics().map(list),
             ":public": selector.includes_public(),
             ":users": selector.users().map(list),
             ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
@@ -131,18 +145,17 @@ fn select(
 }
 
 fn event(row: &Row<'_>, epoch: Epoch) -> rusqlite::Result<Event> {
-    let kind: String = row.get(1)?;
-    let data: String = row.get(3)?;
-    let content = NewEvent::text(kind, data)
+    let (kind, data): (String, String) = (row.get("type")?, row.get("data")?);
+    let mut content = NewEvent::text(kind, data)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error.into()))?;
-    let content = match row.get::<_, Option<String>>(2)? {
-        Some(user) => content.for_user(user),
-        None => content,
-    };
-    Ok(Event::new(
-        EventId::new(epoch, position(row.get(0)?)),
-        content,
-    ))
+    if let Some(user) = row.get::<_, Option<String>>("user")? {
+        content = content.for_user(user);
+    }
+    if let Some(topic) = row.get::<_, Option<String>>("topic")? {
+        content = content.topic(topic);
+    }
+    let id = EventId::new(epoch, position(row.get("position")?));
+    Ok(Event::new(id, content))
 }
 
 /// Positions are rowids, which begin at 1.
@@ -154,3 +167,6 @@ fn position(row: i64) -> Position {
 fn list(names: &[Arc<str>]) -> String {
     serde_json::Value::from_iter(names.iter().map(|name| &**name)).to_string()
 }
+
+/// Events that the log keeps; a client that was away for longer is told to load afresh.
+pub(super) const EVENTS_KEPT: i64 = 100_000;

@@ -26,6 +26,9 @@ mod lock;
 mod probes;
 mod transactions;
 
+#[cfg(test)]
+mod tests;
+
 /// The open database. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Repository {
@@ -46,16 +49,19 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// SQLite's own: the file cannot be opened, is no database, or is locked for five seconds.
-    pub(crate) fn open(dir: &Path) -> rusqlite::Result<Self> {
+    /// The file cannot be opened, is no database, or is that of another version of the demo.
+    pub(crate) fn open(dir: &Path) -> Result<Self, Box<dyn std::error::Error>> {
         let path = dir.join(FILE);
         let db = Connection::open(&path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         // Only a new file is written to: one whose lock somebody holds can still be opened.
-        let made: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if made == 0 {
-            db.execute_batch(include_str!("schema.sql"))?;
+        match db.pragma_query_value(None, "user_version", |row| row.get(0))? {
+            SCHEMA => {}
+            0 => db.execute_batch(include_str!("schema.sql"))?,
+            other => {
+                return Err(format!("{FILE} is of version {other}, and not of {SCHEMA}").into());
+            }
         }
         let meta = "SELECT value FROM meta WHERE key = ?1";
         let epoch: i64 = db.query_row(meta, ["epoch"], |row| row.get(0))?;
@@ -76,6 +82,9 @@ impl Repository {
         &self.session_key
     }
 }
+
+/// What `schema.sql` writes down as its version.
+const SCHEMA: i64 = 2;
 
 /// The name of the database's file in the data directory.
 const FILE: &str = "demo.sqlite3";

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     type     TEXT NOT NULL,
     user     TEXT,
+    topic    TEXT,
     data     TEXT NOT NULL
 ) STRICT;
 
@@ -35,5 +36,5 @@ CREATE TABLE IF NOT EXISTS transactions (
 
 CREATE INDEX IF NOT EXISTS transactions_by_user ON transactions (user, id);
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;

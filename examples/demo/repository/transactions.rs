@@ -1,9 +1,11 @@
 //! Writing transactions and announcements, each with its event, and listing them.
 
+use bartizan::event_stream::NewEvent;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::events::append;
 use super::{Error, Repository};
 
 /// A transaction, as the API and the event `transaction.created` show it.
@@ -54,7 +56,8 @@ impl Repository {
                 params![user, amount, memo, carry(before.unwrap_or(0.0), amount)],
                 Transaction::of_row,
             )?;
-            let position = append(db, "transaction.created", Some(&row.user), &row)?;
+            let created = event("transaction.created", &row)?.for_user(row.user.as_str());
+            let position = append(db, &created)?;
             db.execute(
                 "UPDATE transactions SET position = ?1 WHERE id = ?2",
                 params![position, row.id],
@@ -74,7 +77,7 @@ impl Repository {
             let at = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
             let at = db.query_row(at, [], |row| row.get(0))?;
             let announcement = Announcement { text, at };
-            append(db, "announcement", None, &announcement)?;
+            append(db, &event("announcement", &announcement)?)?;
             Ok(announcement)
         })
         .await
@@ -99,7 +102,7 @@ impl Repository {
     }
 
     /// One SQLite transaction under the write lock; the log's readers are told once it is committed.
-    async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -135,27 +138,8 @@ pub(super) fn carry(balance: f64, amount: f64) -> f64 {
     (balance + amount).clamp(f64::MIN, f64::MAX)
 }
 
-/// Appends an event inside the caller's transaction, forgets the oldest beyond the log's bound, and
-/// answers the position.
-fn append(
-    db: &rusqlite::Transaction<'_>,
-    kind: &str,
-    user: Option<&str>,
-    data: &impl Serialize,
-) -> rusqlite::Result<i64> {
-    let data = serde_json::to_string(data)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    db.execute(
-        "INSERT INTO events (type, user, data) VALUES (?1, ?2, ?3)",
-        params![kind, user, data],
-    )?;
-    let position = db.last_insert_rowid();
-    db.execute(
-        "DELETE FROM events WHERE position <= ?1",
-        [position - EVENTS_KEPT],
-    )?;
-    Ok(position)
+/// The event `kind` that shows `data`, as [`append`] takes it.
+fn event(kind: &str, data: &impl Serialize) -> rusqlite::Result<NewEvent> {
+    NewEvent::json(kind, data)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
-
-/// Events that the log keeps; a client that was away for longer is told to load afresh.
-const EVENTS_KEPT: i64 = 100_000;
