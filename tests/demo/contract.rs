@@ -249,6 +249,37 @@ fn the_contract_is_whole_and_names_what_the_guards_add() {
     ] {
         assert!(create[status].is_object(), "{status}");
     }
+    let statuses = |path: &str, method: &str| -> BTreeSet<String> {
+        let responses = api["paths"][path][method]["responses"].as_object();
+        responses.unwrap().keys().cloned().collect()
+    };
+    let set = |list: &[&str]| {
+        list.iter()
+            .map(|&one| one.to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        statuses("/api/events", "get"),
+        set(&["200", "400", "403", "429", "503"])
+    );
+    assert_eq!(
+        statuses("/csp-reports", "post"),
+        set(&["204", "408", "413"])
+    );
+    assert_eq!(
+        statuses("/api/transactions", "get"),
+        set(&["200", "400", "401", "429", "500", "503"])
+    );
+    let operations = api["paths"].as_object().unwrap().values();
+    let ids: Vec<_> = operations
+        .flat_map(|item| item.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        ids.iter().collect::<BTreeSet<_>>().len(),
+        ids.len(),
+        "{ids:?}"
+    );
     let mut references = 0;
     each_reference(&api, &mut |reference| {
         references += 1;

@@ -19,7 +19,7 @@ pub(super) struct NewAnnouncement {
 }
 
 #[utoipa::path(
-    post, path = "/api/announcements", tag = "announcements", request_body = NewAnnouncement,
+    post, path = "/api/announcements", operation_id = "createAnnouncement", tag = "announcements", request_body = NewAnnouncement,
     responses((status = 201, description = "Appended to the log as the public event `announcement`", body = Announcement)),
 )]
 /// Appends a public announcement to the event log.

@@ -20,7 +20,7 @@ pub(super) struct Lock {
 }
 
 #[utoipa::path(
-    post, path = "/api/demo/lock", tag = "demo", request_body = Lock,
+    post, path = "/api/demo/lock", operation_id = "lockDatabase", tag = "demo", request_body = Lock,
     responses((status = 202, description = "The lock is held, and given back after that time", body = Lock)),
 )]
 /// Holds the database's write lock: writes answer 503, health names the root cause, and both recover.

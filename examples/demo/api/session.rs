@@ -21,7 +21,7 @@ pub(super) struct NewSession {
 }
 
 #[utoipa::path(
-    post, path = "/api/session", tag = "session", request_body = NewSession,
+    post, path = "/api/session", operation_id = "openSession", tag = "session", request_body = NewSession,
     responses((status = 204, description = "The session is open", headers(
         ("Set-Cookie" = String, description = "`session=..; HttpOnly; SameSite=Lax; Path=/`, and `Secure` over https")
     ))),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::extract::{Json, Query, User};
-use super::problem::ApiError;
+use super::problem::{ApiError, ProblemDocument};
 use crate::repository::Transaction;
 
 /// A transaction to write.
@@ -22,7 +22,7 @@ pub(super) struct NewTransaction {
 }
 
 #[utoipa::path(
-    post, path = "/api/transactions", tag = "transactions", request_body = NewTransaction,
+    post, path = "/api/transactions", operation_id = "createTransaction", tag = "transactions", request_body = NewTransaction,
     responses((status = 201, description = "Written, together with its event `transaction.created`", body = Transaction)),
     security(("session" = [])),
 )]
@@ -52,8 +52,11 @@ pub(super) struct Listing {
 }
 
 #[utoipa::path(
-    get, path = "/api/transactions", tag = "transactions", params(Listing),
-    responses((status = 200, description = "The caller's newest, newest first", body = [Transaction])),
+    get, path = "/api/transactions", operation_id = "listTransactions", tag = "transactions", params(Listing),
+    responses(
+        (status = 200, description = "The caller's newest, newest first", body = [Transaction]),
+        (status = 400, description = "The limit is no number", content_type = "application/problem+json", body = ProblemDocument),
+    ),
     security(("session" = [])),
 )]
 /// Lists the caller's newest transactions.

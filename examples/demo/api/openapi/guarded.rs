@@ -25,7 +25,7 @@ fn page() {}
 fn icon() {}
 
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "contract",
+    get, path = "/openapi.json", operation_id = "contract", tag = "contract",
     responses((status = 200, description = "This document", content_type = "application/json")),
 )]
 /// This document. Not rate limited.
@@ -41,7 +41,8 @@ fn this() {}
         ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event. What cannot be resumed is told by the event `reset`"),
     ),
     responses(
-        (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`; `reset` where the log cannot go on from the given id. \
+        (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
+          `superseded` where `--streams-per-user` makes room for a newer stream. \
           Over the limit, a browser's EventSource is asked to come back instead of being refused.", content_type = "text/event-stream", body = String),
         (status = 400, description = "A parameter cannot be read", content_type = "application/problem+json", body = ProblemDocument),
         (status = 403, description = "Another user's events", content_type = "application/problem+json", body = ProblemDocument),
@@ -96,7 +97,7 @@ probe!(startupz, "/startupz", "Has it started?");
 fn health() {}
 
 #[utoipa::path(
-    get, path = "/health/{name}", tag = "health",
+    get, path = "/health/{name}", operation_id = "healthOf", tag = "health",
     params(("name" = String, Path, description = "`database`, `ledger` or `disk`")),
     responses(
         (status = 200, description = "It works", content_type = "application/health+json", body = Health),

@@ -84,22 +84,28 @@ fn guard(operation: &mut Operation, limit: &str) {
         refused.headers.extend(rate_limit_fields(limit));
         responses.insert("429".into(), refused.into());
     }
-    if operation.security.is_some() {
+    if tag == Some("transactions") {
         responses.insert("401".into(), problem("No session").into());
     }
-    if operation.request_body.is_some() && limited {
-        for (status, why) in [
-            ("400", "The body is not JSON"),
+    let mut refusals = Vec::new();
+    if operation.request_body.is_some() {
+        refusals.extend([
             ("408", "The body took more than ten seconds"),
             ("413", "The body is over 64 KiB"),
-            ("415", "The body is not declared as application/json"),
-            (
-                "422",
-                "A member is missing, of another type, or out of its bounds",
-            ),
-        ] {
-            responses.insert(status.into(), problem(why).into());
+        ]);
+        if limited {
+            refusals.extend([
+                ("400", "The body is not JSON"),
+                ("415", "The body is not declared as application/json"),
+                (
+                    "422",
+                    "A member is missing, of another type, or out of its bounds",
+                ),
+            ]);
         }
+    }
+    for (status, why) in refusals {
+        responses.insert(status.into(), problem(why).into());
     }
     if stores {
         let mut busy = problem("The database is locked by somebody else; nothing was written");
