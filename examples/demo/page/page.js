@@ -225,7 +225,7 @@ function describe({ status, reason, blockedBy, output }) {
 }
 
 function measure({ latencyMs, observedValue, observedUnit }) {
-  if (observedUnit === 'B') return `${(observedValue / 2 ** 30).toFixed(1)} GiB free`;
+  if (observedUnit === 'bytes') return `${(observedValue / 2 ** 30).toFixed(1)} GiB free`;
   return latencyMs === undefined ? '' : `${latencyMs.toFixed(1)} ms`;
 }
 

@@ -28,7 +28,9 @@ impl Repository {
         Ok([
             often(Dependency::local("database", database)),
             often(Dependency::local("ledger", ledger)).depends_on(["database"]),
-            Dependency::local("disk", probe::blocking(move || free_space(&directory))),
+            Dependency::local("disk", probe::disk(directory))
+                .warn_below(256.0 * MIB)
+                .fail_below(16.0 * MIB),
         ])
     }
 }
@@ -83,22 +85,6 @@ fn first_wrong_row(db: &rusqlite::Connection) -> rusqlite::Result<Option<i64>> {
     Ok(None)
 }
 
-/// How much room is there for the file to grow?
-fn free_space(directory: &PathBuf) -> Result<Observation, ProbeError> {
-    let space = rustix::fs::statvfs(directory).map_err(std::io::Error::from)?;
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
-    let observed = Observation::new()
-        .measurement("free")
-        .value(free as f64, "B");
-    if free < DISK_FULL {
-        return Err(ProbeError::new(Reason::Limit).public("less than 16 MiB are free"));
-    }
-    Ok(match free < DISK_LOW {
-        true => observed.warn("less than 256 MiB are free"),
-        false => observed,
-    })
-}
-
 /// The lock has a reason of its own; anything else is told by what caused it.
 fn told(error: Error) -> ProbeError {
     match error {
@@ -114,5 +100,4 @@ const LOCK_WAIT: Duration = Duration::from_millis(400);
 /// Rows that one check of the ledger looks at: the newest, so that its cost does not grow.
 const ROWS_CHECKED: i64 = 1000;
 
-const DISK_FULL: u64 = 16 << 20;
-const DISK_LOW: u64 = 256 << 20;
+const MIB: f64 = 1024.0 * 1024.0;
