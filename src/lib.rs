@@ -50,6 +50,8 @@
 //! | `security-headers` | yes | [`security_headers`] |
 //! | `event-stream` | yes | [`event_stream`] |
 //! | `health` | yes | [`health`] |
+//! | `postgres` | no | the probe of a PostgreSQL server, through `sqlx`; needs Rust 1.94 |
+//! | `redis` | no | the probe of a Redis server, through the crate `redis`; needs Rust 1.88 |
 //! | `tracing` | no | events through the `tracing` crate, target `bartizan` |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
 //! | `test-util` | no | conformance suites for the traits that hosts implement |

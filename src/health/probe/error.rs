@@ -60,6 +60,15 @@ impl ProbeError {
         self
     }
 
+    /// A failure caused by `source`, whose reason a driver's own code gives.
+    #[allow(dead_code, reason = "only the probes behind features know such codes")]
+    pub(super) fn because(reason: Reason, source: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            source: Some(Box::new(source)),
+            ..Self::new(reason)
+        }
+    }
+
     /// A text that viewers of details may read. At most 256 characters are kept and control
     /// characters are dropped. Do not put an error's text here.
     #[must_use]

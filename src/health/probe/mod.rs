@@ -11,6 +11,8 @@
 //! | [`tcp()`] | whether a port accepts connections | |
 //! | [`http()`] | whether a GET without TLS is answered with 2xx | |
 //! | [`disk()`] | how many bytes a file system has left (Unix) | |
+//! | `postgres` | whether PostgreSQL answers a query | `postgres` |
+//! | `redis` | whether Redis answers a PING | `redis` |
 //!
 //! None of them takes a connection of the application's: a probe that queues for the pool reports a
 //! busy service as a broken one, and takes a connection from it when it can least spare one.
@@ -56,6 +58,12 @@ pub use self::blocking::{Blocking, blocking};
 #[cfg(unix)]
 pub use self::disk::disk;
 pub use self::http::{Http, http};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::postgres::{Postgres, postgres};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::redis::{Redis, redis};
 pub use self::tcp::{Tcp, tcp};
 
 #[cfg(feature = "test-util")]
@@ -70,4 +78,8 @@ mod classify;
 #[cfg(unix)]
 mod disk;
 mod http;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod tcp;

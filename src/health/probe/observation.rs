@@ -46,7 +46,8 @@ impl Observation {
     }
 
     /// What the value measures: `connections`, `utilization` or a word of your own, which becomes
-    /// part of the key in the health document. Default: `responseTime`.
+    /// part of the key in the health document. Default: `value`; without a value the key says
+    /// `responseTime`.
     pub const fn measurement(mut self, name: &'static str) -> Self {
         self.measurement = Some(name);
         self

@@ -1,10 +1,11 @@
-//! bartizan over real servers. So far: that the servers themselves are what the tests need.
+//! bartizan over real servers; and that the servers themselves are what the tests need.
 
 #![expect(
     clippy::unwrap_used,
     reason = "whatever goes wrong here fails the test"
 )]
 
+mod health;
 mod lifecycle;
 mod postgres;
 mod redis;
