@@ -64,7 +64,8 @@ impl Drop for Tailer {
     fn drop(&mut self) {
         let before = self.shared.stage.swap(ENDED, Ordering::AcqRel);
         self.shared.end(Closing::Stale, None);
-        if before == RUNNING {
+        // After a drain this is how it should end.
+        if before == RUNNING && !self.shared.draining.load(Ordering::Relaxed) {
             emit!(
                 warn,
                 {},

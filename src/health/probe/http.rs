@@ -76,7 +76,7 @@ pub fn http(url: &str) -> Result<Http, ConfigError> {
     })
 }
 
-/// The probe of [`http`].
+/// The probe of [`http()`].
 #[derive(Clone)]
 pub struct Http {
     host: String,

@@ -43,7 +43,7 @@ pub fn redis(client: Client) -> Redis {
     }
 }
 
-/// The probe of [`redis`].
+/// The probe of [`redis()`].
 pub struct Redis {
     client: Client,
     /// Nothing while a run has it in its hands.
