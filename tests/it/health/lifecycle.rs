@@ -189,7 +189,7 @@ async fn nobody_waits_for_a_driver_that_is_gone() {
 }
 
 /// The lines that were logged while `during` ran.
-async fn logged(during: impl Future<Output = ()>) -> Vec<String> {
+pub(super) async fn logged(during: impl Future<Output = ()>) -> Vec<String> {
     #[derive(Clone, Default)]
     struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
     impl std::io::Write for Lines {
@@ -284,10 +284,10 @@ async fn after_a_long_pause_everything_is_probed_once_and_at_once() {
 }
 
 /// A future that is polled by hand.
-struct ByHand<F>(std::pin::Pin<Box<F>>);
+pub(super) struct ByHand<F>(pub(super) std::pin::Pin<Box<F>>);
 
 impl<F: Future<Output = ()>> ByHand<F> {
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(self.0.as_mut().poll(&mut cx).is_pending());
     }

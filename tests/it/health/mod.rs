@@ -1,6 +1,8 @@
 //! `bartizan::health` as a host sees it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
+mod bystanders;
+mod documents;
 mod endpoints;
 mod faults;
 mod layer;
