@@ -47,6 +47,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The standard gRPC service tells the same truth as `/readyz`: it follows the transitions.
     let (reporter, grpc_health) = tonic_health::server::health_reporter();
+    // It would begin with SERVING, before anything has been asked.
+    reporter
+        .set_service_status("", ServingStatus::NotServing)
+        .await;
 
     // What works in the background is the host's to run; nothing in the crate spawns.
     tokio::spawn(driver);

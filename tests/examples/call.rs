@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::example::Example;
 
 /// What must come, comes within this.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// One request over a connection of its own.
 pub(crate) async fn send(example: &Example, method: Method, path: &str) -> Response<Incoming> {

@@ -1,12 +1,13 @@
 //! `examples/tonic.rs`.
 
+use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::call::{get, header, read_until};
+use crate::call::{DEADLINE, get, header, read_until};
 use crate::example::Example;
 
 const MANY: usize = 500;
@@ -17,6 +18,13 @@ async fn calls_are_answered_until_the_quota_is_spent() {
     let channel = Channel::from_shared(example.url.clone()).unwrap();
     let mut client = HealthClient::new(channel.connect().await.unwrap());
     let whole = HealthCheckRequest::default;
+
+    // What `/readyz` says is told here too, whenever it changes.
+    let mut watched = client.watch(whole()).await.unwrap().into_inner();
+    let serving = timeout(DEADLINE, async {
+        while watched.message().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    });
+    serving.await.unwrap();
 
     let answer = client.check(whole()).await.unwrap();
     assert!(answer.metadata().contains_key("ratelimit"));
