@@ -100,7 +100,7 @@
 //! - When told to stop, [`drain`](Health::drain), go on serving for as long as the load balancer
 //!   needs to notice, then close the listener.
 //! - Give database probes a connection of their own and a `statement_timeout` below the soft
-//!   deadline: dropping a query does not cancel it on the server.
+//!   deadline, as those in [`probe`] have: dropping a query does not cancel it on the server.
 //! - With the defaults a hang is known 9 s after it begins at the latest: the longest interval
 //!   (5.5 s), the soft deadline (1 s), and the second sample (2.2 s).
 //!

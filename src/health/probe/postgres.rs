@@ -1,7 +1,7 @@
 //! Whether a PostgreSQL server answers a query.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
@@ -91,7 +91,7 @@ impl Postgres {
         options.connect().await
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<PgConnection>> {
+    fn kept(&self) -> MutexGuard<'_, Option<PgConnection>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

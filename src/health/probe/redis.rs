@@ -1,7 +1,7 @@
 //! Whether a Redis server answers a PING.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind};
@@ -61,7 +61,7 @@ impl Redis {
             .await
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn kept(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
