@@ -84,10 +84,9 @@ impl Postgres {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        // Zero would mean no limit.
-        let limit = self.statement_timeout.as_millis().max(1);
+        let limit = limit(self.statement_timeout).to_string();
         let options = self.options.clone();
-        let options = options.options([("statement_timeout", limit.to_string())]);
+        let options = options.options([("statement_timeout", limit)]);
         options.connect().await
     }
 
@@ -124,6 +123,11 @@ impl fmt::Debug for Postgres {
             .field("statement_timeout", &self.statement_timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// A time limit in the server's milliseconds: zero would mean none, and more than an `int` is refused.
+fn limit(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_millis()).map_or(i32::MAX, |limit| limit.max(1))
 }
 
 /// Whether the server refused the query and nothing else.
@@ -174,6 +178,18 @@ mod tests {
             ("42P01", None),
         ] {
             assert_eq!(reason(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_time_limit_is_one_that_the_server_takes_and_never_none() {
+        for (timeout, told) in [
+            (Duration::ZERO, 1),
+            (Duration::from_micros(1_500), 1),
+            (Duration::from_millis(900), 900),
+            (Duration::MAX, i32::MAX),
+        ] {
+            assert_eq!(limit(timeout), told, "{timeout:?}");
         }
     }
 
