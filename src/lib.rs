@@ -50,6 +50,7 @@
 //! | `security-headers` | yes | [`security_headers`] |
 //! | `event-stream` | yes | [`event_stream`] |
 //! | `health` | yes | [`health`] |
+//! | `governor` | yes | [`rate_limit::GovernorStore`], on the map of the `governor` crate |
 //! | `postgres` | no | the probe of a PostgreSQL server, through `sqlx`; needs Rust 1.94 |
 //! | `redis` | no | the probe of a Redis server, through the crate `redis`; needs Rust 1.88 |
 //! | `tracing` | no | events through the `tracing` crate, target `bartizan` |
@@ -62,10 +63,10 @@
 //! # Stability
 //!
 //! The default features build with Rust 1.85; raising that is a minor release. The types of `http`,
-//! `http-body`, `bytes`, `tower-layer`, `tower-service` and `futures-core` appear in public
-//! signatures, so a major release of those is one of this crate. Not promised: the text of log
-//! messages and of `Debug`, the order of members in JSON documents, and the exact bytes of bodies
-//! beyond the formats that their media types name.
+//! `http-body`, `bytes`, `tower-layer`, `tower-service` and `futures-core`, and behind its feature
+//! those of `governor`, appear in public signatures, so a major release of those is one of this crate.
+//! Not promised: the text of log messages and of `Debug`, the order of members in JSON documents, and
+//! the exact bytes of bodies beyond the formats that their media types name.
 //!
 //! # Scope
 //!

@@ -121,4 +121,7 @@ pub use self::reject::{Cause, Reject, Rejection};
 pub use self::report::Report;
 pub use self::route::Route;
 pub use self::service::RateLimit;
+#[cfg(feature = "governor")]
+#[cfg_attr(docsrs, doc(cfg(feature = "governor")))]
+pub use self::store::GovernorStore;
 pub use self::store::{Answer, Check, MemoryStore, Never, Store, Wait};

@@ -261,7 +261,7 @@ impl Spot {
     }
 }
 
-fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
+pub(super) fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
     let level = gcra::level(quota, tat, now);
     let (limit, remaining) = (quota.cells(), level.remaining);
     let verdict = match take {
@@ -284,6 +284,9 @@ fn crowded_out(quota: Quota, place: Place, now: u64) -> Verdict {
 /// About a second.
 const SPILL_GRAIN: u64 = (1 << 30) - 1;
 
+#[cfg(test)]
+#[path = "model.rs"]
+mod model;
 #[cfg(test)]
 #[path = "schedules.rs"]
 mod schedules;

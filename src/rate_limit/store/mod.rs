@@ -9,9 +9,13 @@ use super::quota::Quota;
 use crate::clock::Clock;
 use crate::rand::DigestKey;
 
+#[cfg(feature = "governor")]
+pub use self::governor::GovernorStore;
 pub use self::memory::MemoryStore;
 
 mod buckets;
+#[cfg(feature = "governor")]
+mod governor;
 mod memory;
 mod table;
 

@@ -1,7 +1,9 @@
 //! The store in memory: its bound, its exactness under threads, and what a flood cannot do.
 
 use super::*;
-use bartizan::rate_limit::{Answer, Check, Decision, MemoryStore, Store, conformance};
+use bartizan::rate_limit::{
+    Answer, Check, Decision, GovernorStore, MemoryStore, Store, conformance,
+};
 
 fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
     match store.check(checks, clock) {
@@ -14,6 +16,63 @@ fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
 async fn memory_keeps_the_contract_of_stores() {
     conformance::store(async || MemoryStore::new()).await;
     conformance::store(async || MemoryStore::with_capacity(4)).await;
+}
+
+#[tokio::test]
+async fn a_governor_keeps_the_contract_of_stores() {
+    conformance::store(async || GovernorStore::new()).await;
+    conformance::store(async || GovernorStore::new().with_limit(4)).await;
+    conformance::store(async || {
+        let once = governor::Quota::per_second(std::num::NonZeroU32::MIN);
+        let limiter = governor::RateLimiter::keyed(once);
+        GovernorStore::from(
+            limiter.with_middleware::<governor::middleware::StateInformationMiddleware>(),
+        )
+    })
+    .await;
+}
+
+#[test]
+fn threads_over_a_governor_admit_exactly_the_burst_of_each_window() {
+    let (store, clock) = (GovernorStore::new(), Clock::manual());
+    let checks = [
+        Check::new("a", "a", 1, Quota::per_day(1000)),
+        Check::new("b", "b", 1, Quota::per_day(300)),
+    ];
+    let admitted: usize = std::thread::scope(|scope| {
+        let passes =
+            || matches!(store.check(&checks, &clock), Answer::Now(answer) if answer.is_allowed());
+        let count = move || (0..1000).filter(|_| passes()).count();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    });
+    assert!(
+        (290..=300).contains(&admitted),
+        "never more, and a race seldom refuses: {admitted}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_over_a_governor_refuses_and_recovers_in_paused_time() {
+    let layer = RateLimitLayer::builder()
+        .policy(Policy::new("api", Quota::per_minute(1)).by(key::constant()))
+        .store(GovernorStore::new())
+        .build()
+        .unwrap();
+    let mut service = layer.layer(Origin::default());
+    let mut send = async || {
+        let ready = service.ready().await.unwrap();
+        ready.call(from("192.0.2.1")).await.unwrap()
+    };
+    assert_eq!(send().await.status(), 200);
+    let refused = send().await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "60");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(send().await.status(), 200);
 }
 
 #[tokio::test]
