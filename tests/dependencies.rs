@@ -9,8 +9,8 @@ use std::process::Command;
 /// Features, separated by commas, and the most crates that their build may compile.
 const LIMITS: [(&str, usize); 10] = [
     ("", 29),
-    ("rate-limit", 33),
-    ("governor", 53),
+    ("rate-limit", 35),
+    ("governor", 55),
     ("security-headers", 36),
     ("event-stream", 40),
     ("health", 47),

@@ -9,10 +9,11 @@ use tower_layer::Layer;
 use super::decision::Decision;
 use super::headers::Headers;
 use super::policy::Policy;
+use super::quota::Quota;
 use super::reject::Reject;
 use super::rules::{AppliedList, Rules, Settings};
 use super::service::{RateLimit, Shared};
-use super::store::{MemoryStore, Store};
+use super::store::{MemoryStore, Store, Usage};
 use crate::clock::Clock;
 use crate::config::ConfigError;
 
@@ -78,10 +79,51 @@ impl RateLimitLayer {
         true
     }
 
+    /// How full the store is now; see [`MemoryStore::usage`].
+    pub fn usage(&self) -> Usage {
+        self.shared.store.usage(&self.shared.clock)
+    }
+
     fn applied<B>(&self, policy: &str, request: &Request<B>) -> Option<AppliedList> {
         let rules = &self.shared.rules;
         let applied = rules.of_policy(policy, rules.applied(request).ok()?);
         (!applied.is_empty()).then_some(applied)
+    }
+}
+
+impl<St> RateLimitLayer<St> {
+    /// Changes the quotas of windows, by name, while requests are served: at once, in all clones and
+    /// services of this layer, all of the changes or none.
+    ///
+    /// Buckets keep what they are: a time at which they are full again. So a client that has used its
+    /// quota up waits as long as before for a full bucket, or for the new window if that is shorter,
+    /// and its cells come back at the new rate. Nobody gains a second burst by a change. What
+    /// [`quota_for`](Policy::quota_for) says of a request stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// If the layer has no window of a name, or a policy's constant cost would be more than its window
+    /// holds.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, key};
+    ///
+    /// let limits = RateLimitLayer::builder()
+    ///     .policy(Policy::new("api", Quota::per_second(50)).by(key::header("x-api-key")))
+    ///     .build()?;
+    /// limits.swap_quotas([("api", Quota::per_second(5))])?;
+    ///
+    /// let error = limits.swap_quotas([("app", Quota::per_second(5))]).unwrap_err();
+    /// assert_eq!(error.value(), "app");
+    /// # Ok::<_, bartizan::config::ConfigError>(())
+    /// ```
+    pub fn swap_quotas<'n>(
+        &self,
+        quotas: impl IntoIterator<Item = (&'n str, Quota)>,
+    ) -> Result<(), ConfigError> {
+        self.shared.rules.swap(quotas)
     }
 }
 

@@ -34,6 +34,13 @@
 //! - What lacks a key that says [`or_reject`](Key::or_reject) gets `400 Bad Request`.
 //! - A host can answer [in its own way](RateLimitBuilder::reject).
 //!
+//! # While it runs
+//!
+//! [`swap_quotas`](RateLimitLayer::swap_quotas) changes quotas and keeps what clients have used;
+//! [`usage`](RateLimitLayer::usage) tells how full the store is; a policy can be asked, refilled and
+//! refunded by [`peek`](RateLimitLayer::peek), [`reset`](RateLimitLayer::reset) and
+//! [`refund`](RateLimitLayer::refund).
+//!
 //! # Where it sits
 //!
 //! - *Addresses.* Behind a proxy the peer is the proxy, and all clients would share one bucket: tell
@@ -124,4 +131,4 @@ pub use self::service::RateLimit;
 #[cfg(feature = "governor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "governor")))]
 pub use self::store::GovernorStore;
-pub use self::store::{Answer, Check, MemoryStore, Never, Store, Wait};
+pub use self::store::{Answer, Check, MemoryStore, Never, Store, Usage, Wait};

@@ -1,14 +1,16 @@
 //! The policies of a layer, compiled: which of their windows apply to a request.
 
+use std::iter;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{Extensions, Request};
 use smallvec::SmallVec;
 
 use super::head::Head;
-use super::headers::{self, Headers};
+use super::headers::Headers;
 use super::key::{Key, Missing};
 use super::policy::{Cost, Policy};
 use super::quota::Quota;
@@ -22,9 +24,18 @@ use crate::trace::Counter;
 pub(super) struct Rules {
     pub(super) policies: Vec<Rule>,
     pub(super) windows: Vec<Window>,
+    /// What can change while the layer runs: read without a lock, and replaced as a whole.
+    pub(super) quotas: ArcSwap<Quotas>,
+    pub(super) settings: Settings,
+}
+
+/// The quotas of all windows at one time.
+#[derive(Default)]
+pub(super) struct Quotas {
+    /// In the order of [`Rules::windows`], each with the `RateLimit-Policy` list of it alone.
+    pub(super) windows: Vec<(Quota, Option<HeaderValue>)>,
     /// The `RateLimit-Policy` list of all windows.
     pub(super) announced: Option<HeaderValue>,
-    pub(super) settings: Settings,
 }
 
 /// What is set on the builder beside the policies.
@@ -52,9 +63,7 @@ pub(super) struct Window {
     rule: usize,
     pub(super) name: Box<str>,
     scope: u64,
-    pub(super) quota: Quota,
-    /// The `RateLimit-Policy` list of this window alone, and the document of its refusal.
-    pub(super) announced: Option<HeaderValue>,
+    /// The document of its refusal.
     pub(super) document: Bytes,
     pub(super) passed: Counter,
     pub(super) refused: Counter,
@@ -66,6 +75,8 @@ pub(super) struct Applied {
     pub(super) window: usize,
     key: u64,
     pub(super) quota: Quota,
+    /// Whether the quota is another than the policy's own, and the bucket with it.
+    planned: bool,
     cost: u64,
 }
 
@@ -92,13 +103,15 @@ impl Rules {
         let mut rules = Self {
             policies: Vec::with_capacity(policies.len()),
             windows: Vec::new(),
-            announced: None,
+            quotas: ArcSwap::default(),
             settings,
         };
+        let mut quotas = Vec::new();
         for policy in policies {
+            quotas.extend(policy.windows.iter().map(|(_, quota)| *quota));
             rules.add(policy)?;
         }
-        rules.announced = rules.announce(rules.windows.iter().map(|window| (window, window.quota)));
+        rules.quotas.store(Arc::new(rules.at(&quotas)));
         Ok(rules)
     }
 
@@ -112,13 +125,10 @@ impl Rules {
         };
         for (window, quota) in &policy.windows {
             self.validate(&name, window, *quota, &policy.cost)?;
-            let announced = (!policy.shadow).then_some((&**window, *quota)).into_iter();
             self.windows.push(Window {
                 rule: self.policies.len(),
                 name: (&**window).into(),
                 scope: store::scope(&name, window),
-                quota: *quota,
-                announced: headers::policy(announced),
                 document: reject::document(window),
                 passed: counter(window, "passed"),
                 refused: counter(window, refused),
@@ -159,16 +169,47 @@ impl Rules {
             let fix = "it is taken: give every policy and window of a layer a name of its own";
             return Err(ConfigError::new("policy name", window, fix));
         }
-        match *cost {
-            Cost::Cells(cells) if cells > quota.cells() => Err(ConfigError::new(
-                format!("cost of policy `{policy}`"),
-                cells.to_string(),
-                format!(
-                    "`{window}` holds {} at most: raise its burst",
-                    quota.cells()
-                ),
-            )),
-            _ => Ok(()),
+        affordable(policy, window, quota, cost)
+    }
+
+    /// Changes the quotas of the windows named, all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// If there is no window of a name, or if a constant cost would never pass.
+    pub(super) fn swap<'n>(
+        &self,
+        changes: impl IntoIterator<Item = (&'n str, Quota)>,
+    ) -> Result<(), ConfigError> {
+        let change = |(name, quota): (&'n str, Quota)| {
+            let index = self.windows.iter().position(|known| *known.name == *name);
+            let index = index.ok_or_else(|| {
+                let fix = "the layer has no such window: name those it was built with";
+                ConfigError::new("policy name", name, fix)
+            })?;
+            let policy = &self.policies[self.windows[index].rule].policy;
+            affordable(policy.name(), name, quota, &policy.cost)?;
+            Ok::<_, ConfigError>((index, quota))
+        };
+        let changes: Vec<_> = changes.into_iter().map(change).collect::<Result<_, _>>()?;
+        self.quotas.rcu(|current| {
+            let mut quotas: Vec<_> = current.windows.iter().map(|(quota, _)| *quota).collect();
+            for (index, quota) in &changes {
+                quotas[*index] = *quota;
+            }
+            self.at(&quotas)
+        });
+        Ok(())
+    }
+
+    /// What is announced under these quotas, one for each window.
+    fn at(&self, quotas: &[Quota]) -> Quotas {
+        let named = self.windows.iter().zip(quotas.iter().copied());
+        Quotas {
+            announced: self.announce(named.clone()),
+            windows: named
+                .map(|one| (one.1, self.announce(iter::once(one))))
+                .collect(),
         }
     }
 
@@ -181,50 +222,12 @@ impl Rules {
         let template = self.settings.template.as_ref();
         let template = template.and_then(|find| find(request.extensions()));
         let head = Head::new(request, template);
+        let quotas = self.quotas.load();
         let mut applied = AppliedList::new();
         for (index, rule) in self.policies.iter().enumerate() {
-            self.apply(rule, request, &head, &mut applied)
-                .map_err(|NoKey| index)?;
+            apply(rule, &quotas, request, &head, &mut applied).map_err(|NoKey| index)?;
         }
         Ok(applied)
-    }
-
-    fn apply<B>(
-        &self,
-        rule: &Rule,
-        request: &Request<B>,
-        head: &Head<'_>,
-        applied: &mut AppliedList,
-    ) -> Result<(), NoKey> {
-        let policy = &rule.policy;
-        let route = rule.routes.iter().find(|route| route.matches(head));
-        if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head))
-        {
-            return Ok(());
-        }
-        let key = match rule.key.of(request, head, route) {
-            Ok(key) => key,
-            Err(Missing::Reject) if !policy.shadow => return Err(NoKey),
-            Err(Missing::Skip) => return Ok(()),
-            Err(_) => Key::shared(),
-        };
-        let cost = match &policy.cost {
-            Cost::Cells(cells) => *cells,
-            Cost::Of(cost) => cost(head),
-        };
-        for window in rule.windows.clone() {
-            applied.push(Applied {
-                window,
-                key,
-                quota: self.windows[window].quota,
-                cost,
-            });
-        }
-        if let Some(quota) = policy.quota_for.as_ref().and_then(|quota| quota(head)) {
-            let first = applied.len() - rule.windows.len();
-            applied[first].quota = quota;
-        }
-        Ok(())
     }
 
     /// What the store is asked.
@@ -234,9 +237,9 @@ impl Rules {
             .map(|applied| {
                 let window = &self.windows[applied.window];
                 let rule = &self.policies[window.rule];
-                let scope = match applied.quota == window.quota {
-                    true => window.scope,
-                    false => store::planned(window.scope, applied.quota),
+                let scope = match applied.planned {
+                    true => store::planned(window.scope, applied.quota),
+                    false => window.scope,
                 };
                 let (policy, name) = (rule.policy.name(), &*window.name);
                 let check = Check::scoped(policy, name, scope, applied.key, applied.quota)
@@ -260,6 +263,62 @@ impl Rules {
             self.policies[rule].policy.name() == name
         };
         applied.into_iter().filter(is_of).collect()
+    }
+}
+
+/// Adds the windows of one policy, if it applies.
+fn apply<B>(
+    rule: &Rule,
+    quotas: &Quotas,
+    request: &Request<B>,
+    head: &Head<'_>,
+    applied: &mut AppliedList,
+) -> Result<(), NoKey> {
+    let policy = &rule.policy;
+    let route = rule.routes.iter().find(|route| route.matches(head));
+    if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head)) {
+        return Ok(());
+    }
+    let key = match rule.key.of(request, head, route) {
+        Ok(key) => key,
+        Err(Missing::Reject) if !policy.shadow => return Err(NoKey),
+        Err(Missing::Skip) => return Ok(()),
+        Err(_) => Key::shared(),
+    };
+    let cost = match &policy.cost {
+        Cost::Cells(cells) => *cells,
+        Cost::Of(cost) => cost(head),
+    };
+    for window in rule.windows.clone() {
+        applied.push(Applied {
+            window,
+            key,
+            quota: quotas.windows[window].0,
+            planned: false,
+            cost,
+        });
+    }
+    if let Some(quota) = policy.quota_for.as_ref().and_then(|quota| quota(head)) {
+        let first = applied.len() - rule.windows.len();
+        // Compared with what cannot be swapped: a client's bucket must not change with it.
+        applied[first].planned = quota != policy.windows[0].1;
+        applied[first].quota = quota;
+    }
+    Ok(())
+}
+
+/// Whether a constant cost can ever pass.
+fn affordable(policy: &str, window: &str, quota: Quota, cost: &Cost) -> Result<(), ConfigError> {
+    match *cost {
+        Cost::Cells(cells) if cells > quota.cells() => Err(ConfigError::new(
+            format!("cost of policy `{policy}`"),
+            cells.to_string(),
+            format!(
+                "`{window}` holds {} at most: raise its burst",
+                quota.cells()
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

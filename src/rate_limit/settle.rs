@@ -149,11 +149,12 @@ impl Rules {
 
     /// The `RateLimit-Policy` list: made before for one window alone and for all of them.
     fn announced(&self, applied: &[Applied]) -> Option<HeaderValue> {
-        let usual = |applied: &Applied| applied.quota == self.windows[applied.window].quota;
+        let quotas = self.quotas.load();
+        let usual = |applied: &Applied| applied.quota == quotas.windows[applied.window].0;
         if applied.iter().all(usual) {
             match applied {
-                [applied] => return self.windows[applied.window].announced.clone(),
-                applied if applied.len() == self.windows.len() => return self.announced.clone(),
+                [applied] => return quotas.windows[applied.window].1.clone(),
+                applied if applied.len() == self.windows.len() => return quotas.announced.clone(),
                 _ => {}
             }
         }

@@ -55,6 +55,11 @@ impl<C: Cell> Buckets<C> {
         self.home.bytes() + self.spill.bytes()
     }
 
+    /// How many keys are in use, and how many sets are full of them.
+    pub(super) fn usage(&self, now: u64) -> (usize, usize) {
+        self.home.usage(now)
+    }
+
     /// Takes the cells of all enforced checks or of none, then those of the shadows.
     pub(super) fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
         let (spots, now) = self.look_at_all(checks, clock);

@@ -76,6 +76,18 @@ impl MemoryStore {
         self.buckets.bytes()
     }
 
+    /// How full the store is now. It walks the table, a cache line for every four keys, so it is for a
+    /// status page or a gauge and not for every request.
+    #[must_use]
+    pub fn usage(&self, clock: &Clock) -> Usage {
+        let (keys, full_sets) = self.buckets.usage(clock.now().as_nanos());
+        Usage {
+            keys,
+            full_sets,
+            capacity: self.capacity(),
+        }
+    }
+
     /// What [`check`](Store::check) would say, without taking anything.
     #[must_use]
     pub fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
@@ -93,6 +105,37 @@ impl MemoryStore {
     /// out early.
     pub fn refund(&self, check: &Check<'_>, cells: u64) {
         self.buckets.refund(check, cells);
+    }
+}
+
+/// How full a [`MemoryStore`] is. While requests are served it is approximate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Usage {
+    keys: usize,
+    full_sets: usize,
+    capacity: usize,
+}
+
+impl Usage {
+    /// Keys whose buckets are in use: that is, not full again.
+    #[must_use]
+    pub const fn keys(&self) -> usize {
+        self.keys
+    }
+
+    /// How many keys have a slot of their own at most.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Sets of four slots that are all in use: keys that come new to them share a bucket.
+    ///
+    /// There are a quarter as many sets as slots. Outside of an attack this should be near zero; if it
+    /// is not, the store is too small.
+    #[must_use]
+    pub const fn full_sets(&self) -> usize {
+        self.full_sets
     }
 }
 

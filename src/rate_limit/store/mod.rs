@@ -11,7 +11,7 @@ use crate::rand::DigestKey;
 
 #[cfg(feature = "governor")]
 pub use self::governor::GovernorStore;
-pub use self::memory::MemoryStore;
+pub use self::memory::{MemoryStore, Usage};
 
 mod buckets;
 #[cfg(feature = "governor")]

@@ -142,6 +142,15 @@ impl<C: Cell> Table<C> {
         size_of_val(&*self.sets)
     }
 
+    /// How many entries are in use, and how many sets are full of them.
+    pub(super) fn usage(&self, now: u64) -> (usize, usize) {
+        let in_use = |set: &Set<C>| set.0.iter().filter(|cell| cell.load().tat > now).count();
+        self.sets.iter().fold((0, 0), |(entries, full), set| {
+            let used = in_use(set);
+            (entries + used, full + usize::from(used == WAYS))
+        })
+    }
+
     /// The set that `hash` falls into.
     pub(super) fn set_of(&self, hash: u64) -> usize {
         // The mask keeps the index below the power of two that `new` was given.

@@ -21,6 +21,7 @@ mod fields;
 mod keys;
 mod policies;
 mod refusals;
+mod runtime;
 mod store;
 
 /// A service that is not `Clone`, and panics if it is called without having been ready.
