@@ -82,8 +82,13 @@ impl EventBody {
         }
     }
 
+    /// Whether it waits for the store or the host rather than for news.
+    pub(super) fn is_busy(&self) -> bool {
+        self.work.is_some()
+    }
+
     /// The next frame, or `None` when the stream has ended.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match self.phase {
             Phase::Open => {}
             Phase::Ended => return Poll::Ready(None),

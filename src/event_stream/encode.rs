@@ -15,6 +15,8 @@ use bytes::Bytes;
 use super::event::{Event, NewEvent};
 use super::id::EventId;
 
+pub(super) use self::block::blocks;
+
 /// An event as it goes out: what [`respond`](fn@super::respond) sends.
 ///
 /// ```
@@ -137,7 +139,9 @@ fn lines(data: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The type that a block without an `event` field has.
-const DEFAULT_TYPE: &str = "message";
+pub(super) const DEFAULT_TYPE: &str = "message";
+
+mod block;
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -1,9 +1,25 @@
-//! The head of a response that is a stream.
+//! The heads of responses: a stream, or a long-poll.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response};
 
 use crate::shed::EVENT_STREAM;
+
+/// Says that the stream was reset, and why, in the head as well as in the body.
+pub(super) fn reset<B>(response: &mut Response<B>, reason: &str) {
+    if let Ok(reason) = HeaderValue::from_str(reason) {
+        response.headers_mut().insert(RESET, reason);
+    }
+}
+
+/// 200 with a document that is true for one client, now.
+pub(super) fn json<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
 
 /// 200 with `body`, and what keeps proxies from holding it back or changing it. No `Connection`,
 /// which HTTP/2 forbids, and no length.
@@ -20,4 +36,8 @@ pub(super) fn stream<B>(body: B) -> Response<B> {
     response
 }
 
+/// The media type of a long-poll.
+pub(super) const JSON: &str = "application/json";
+
+const RESET: HeaderName = HeaderName::from_static("event-stream-reset");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -1,4 +1,4 @@
-//! A log with many readers: Server-Sent Events with nothing lost.
+//! A log with many readers: Server-Sent Events and long-poll, with nothing lost.
 //!
 //! The host's repository is the log ([`EventStore`]; [`MemoryStore`] is the one that comes with the
 //! crate). An [`EventHub`] reads it once for the whole process, and an [`EventStream`] answers each
@@ -27,6 +27,15 @@
 //! 8. A browser's `EventSource` gives up for good on any status but 200. So when there are too many
 //!    streams it gets one that says when to come back and ends; others get a 503. 204 is for those
 //!    who should never come back ([`Denied::for_good`]).
+//!
+//! 9. A request that prefers `Accept: application/json` is a long-poll, for clients to whom no stream
+//!    gets through: the same events, rights, limits and ids, and `?last_event_id=` says where the
+//!    client stands. The answer comes with the first events or after `?wait=` seconds (25; 55 at
+//!    most), and is `{"events":[{"id":..,"type":..,"data":..}],"cursor":".."}`: 200 also with no
+//!    events. `cursor` is the next `last_event_id`. A member `"reset":{"reason":..,"head":..}`, with
+//!    the header, says what `event: reset` says, before the events. About 256 KiB come at a time. An
+//!    id from a stream goes on in a long-poll and the other way round; `?wait=0` tells a new client
+//!    at once where the log ends.
 //!
 //! [`respond()`] is for a stream of events that is nobody's log.
 //!
@@ -95,6 +104,7 @@ pub use self::store::conformance;
 pub use self::store::{Bounds, EventStore, MemoryStore, Page, Read};
 
 mod authorize;
+mod batch;
 mod body;
 mod encode;
 mod event;
@@ -102,6 +112,7 @@ mod future;
 mod head;
 mod hub;
 mod id;
+mod long_poll;
 mod request;
 mod respond;
 mod selector;

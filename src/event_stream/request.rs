@@ -1,12 +1,16 @@
-//! What a request asks of the stream: a pure reading of its query and its `Last-Event-ID`.
+//! What a request asks of the stream: a pure reading of its query, its `Accept` and its
+//! `Last-Event-ID`.
+
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 
-use crate::request::query;
+use crate::request::{preferred, query};
 
 use super::authorize::Filter;
 use super::event::is_name;
+use super::head::JSON;
 use super::id::EventId;
 use super::selector::Names;
 
@@ -15,6 +19,16 @@ use super::selector::Names;
 pub(super) struct Asked {
     pub(super) filter: Filter,
     pub(super) start: Start,
+    pub(super) form: Form,
+}
+
+/// In what form the events go out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// As they happen.
+    Stream,
+    /// The first of them in one document, or none after this long.
+    LongPoll(Duration),
 }
 
 /// Where a stream begins.
@@ -51,8 +65,33 @@ impl Asked {
             None if recent > 0 => Start::Recent(recent),
             None => Start::Head,
         };
-        Ok(Self { filter, start })
+        let form = form(&request.headers, &request.uri)?;
+        Ok(Self {
+            filter,
+            start,
+            form,
+        })
     }
+}
+
+impl Start {
+    /// Where the client stands, if it said so.
+    pub(super) fn cursor(self) -> Option<EventId> {
+        match self {
+            Self::After(id) => Some(id),
+            Self::Head | Self::Recent(_) | Self::Unreadable => None,
+        }
+    }
+}
+
+/// Whoever does not prefer JSON gets a stream, as does who likes both as much.
+fn form(headers: &HeaderMap, uri: &Uri) -> Result<Form, BadParameter> {
+    if preferred(headers, &["text/event-stream", JSON]) != Some(1) {
+        return Ok(Form::Stream);
+    }
+    let wait = number(uri, "wait", MOST_WAIT, "a number of seconds from 0 to 55")?;
+    let seconds = wait.unwrap_or(DEFAULT_WAIT);
+    Ok(Form::LongPoll(Duration::from_secs(seconds.into())))
 }
 
 /// An empty id is what a browser has before the first event: as good as none.
@@ -102,23 +141,34 @@ fn names(uri: &Uri, parameter: &'static str) -> Result<Names, BadParameter> {
 }
 
 fn recent(uri: &Uri) -> Result<u16, BadParameter> {
-    let Some((_, value)) = query(uri).find(|(name, _)| name == "recent") else {
-        return Ok(0);
+    let recent = number(uri, "recent", MOST_RECENT, "a number from 0 to 1000")?;
+    Ok(recent.unwrap_or(0))
+}
+
+/// The number that a parameter says; a larger one than `most` means `most`.
+fn number(
+    uri: &Uri,
+    name: &'static str,
+    most: u16,
+    fix: &'static str,
+) -> Result<Option<u16>, BadParameter> {
+    let Some((_, value)) = query(uri).find(|(known, _)| known == name) else {
+        return Ok(None);
     };
     if value.is_empty() || !value.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(BadParameter {
-            name: "recent",
-            fix: "a number from 0 to 1000",
-        });
+        return Err(BadParameter { name, fix });
     }
     // Digits that do not fit are simply a large number.
-    Ok(value
-        .parse()
-        .map_or(MOST_RECENT, |n: u16| n.min(MOST_RECENT)))
+    Ok(Some(value.parse().map_or(most, |n: u16| n.min(most))))
 }
 
 /// Events that `?recent=` gives at most; a larger number means this one.
 pub(super) const MOST_RECENT: u16 = 1000;
+
+/// Seconds that a long-poll waits at most, below the minute after which many proxies cut a
+/// connection that is silent, and when it does not say, below the shortest such time, 30 s.
+const MOST_WAIT: u16 = 55;
+const DEFAULT_WAIT: u16 = 25;
 
 const MOST_NAMES: usize = 64;
 
@@ -165,6 +215,35 @@ mod tests {
         let asked = read("/?type=b,a&type=c&x=%zz", None).unwrap();
         assert_eq!(asked.filter.types, Names::only(["a", "b", "c"]));
         assert_eq!(asked.filter.users, Names::ANY);
+    }
+
+    #[test]
+    fn json_is_for_those_who_prefer_it_and_wait_is_theirs_alone() {
+        let form = |accept: Option<&'static str>, uri: &str| {
+            let (mut parts, ()) = Request::get(uri).body(()).unwrap().into_parts();
+            if let Some(accept) = accept {
+                let accept = HeaderValue::from_static(accept);
+                parts.headers.insert("accept", accept);
+            }
+            Asked::read(&parts).map(|asked| asked.form)
+        };
+        let poll = |seconds| Ok(Form::LongPoll(Duration::from_secs(seconds)));
+        let json = Some("application/json");
+        assert_eq!(form(json, "/"), poll(25));
+        assert_eq!(form(json, "/?wait=0"), poll(0));
+        assert_eq!(form(json, "/?wait=7"), poll(7));
+        assert_eq!(form(json, "/?wait=56"), poll(55));
+        assert_eq!(form(json, "/?wait=99999999999999999999"), poll(55));
+        for uri in ["/?wait=", "/?wait=-1", "/?wait=1.5", "/?wait=long"] {
+            assert_eq!(form(json, uri).unwrap_err().name, "wait", "{uri}");
+            assert_eq!(form(Some("text/event-stream"), uri), Ok(Form::Stream));
+        }
+        for accept in ["*/*", "text/html", "text/event-stream, application/json"] {
+            assert_eq!(form(Some(accept), "/"), Ok(Form::Stream), "{accept}");
+        }
+        assert_eq!(form(None, "/"), Ok(Form::Stream));
+        let rather = Some("text/event-stream;q=0.1, application/json");
+        assert_eq!(form(rather, "/"), poll(25));
     }
 
     #[test]

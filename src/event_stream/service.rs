@@ -8,23 +8,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tower_service::Service;
 
 use super::authorize::{Again, Authorize, Denied, DynAuthorize, Grant};
+use super::batch::Batch;
 use super::body::{EventBody, Watch};
 use super::future::ResponseFuture;
 use super::head;
 use super::hub::{EventHub, Opening, Unavailable};
 use super::id::EventId;
-use super::request::{Asked, BadParameter, Start};
+use super::long_poll;
+use super::request::{Asked, BadParameter, Form, Start};
 use crate::body::ResponseBody;
 use crate::problem::Problem;
 use crate::rand;
 use crate::request::{self, Read};
 use crate::shed;
 
-/// A tower [`Service`] that answers a request with a stream of events, whatever its body.
+/// A tower [`Service`] that answers a request with a stream of events, or with the first of them
+/// when it asks for JSON, whatever its body.
 ///
 /// See the [module](super) for what it answers.
 #[derive(Clone, Debug)]
@@ -50,24 +53,20 @@ impl EventStream {
     }
 
     /// Opens the stream that was granted, or says why not.
-    fn open(
-        &self,
-        caller: Caller,
-        asked: Asked,
-        grant: Grant,
-    ) -> Response<ResponseBody<EventBody>> {
+    fn open(&self, caller: Caller, asked: Asked, grant: Grant) -> ResponseFuture {
         let Some(selector) = grant.select(&asked.filter) else {
             let detail = "the query asks for events that are not granted to the caller";
-            return local(
-                Problem::new(StatusCode::FORBIDDEN)
-                    .detail(detail)
-                    .into_response(),
-            );
+            let problem = Problem::new(StatusCode::FORBIDDEN).detail(detail);
+            return ResponseFuture::ready(local(problem.into_response()));
         };
         let shared = &self.hub.shared;
         let reset = reset_of(asked.start, self.hub.head());
         if caller.head_only {
-            return stream(ResponseBody::local(Bytes::new()), reset);
+            let head = match asked.form {
+                Form::Stream => head::stream(Bytes::new()),
+                Form::LongPoll(_) => head::json(Bytes::new()),
+            };
+            return ResponseFuture::ready(local(told(head, reset)));
         }
         let opening = Opening {
             selector,
@@ -87,7 +86,19 @@ impl EventStream {
                     })
                 });
                 let body = EventBody::new(connection, watch);
-                stream(ResponseBody::inner(body), reset)
+                match asked.form {
+                    Form::Stream => {
+                        let stream = head::stream(ResponseBody::inner(body));
+                        ResponseFuture::ready(told(stream, reset))
+                    }
+                    Form::LongPoll(wait) => {
+                        let batch = long_poll::gather(body, asked.start.cursor(), wait);
+                        let retry = shared.settings.retry;
+                        ResponseFuture::asking(async move {
+                            local(document(&caller, &batch.await, retry))
+                        })
+                    }
+                }
             }
             Err(why) => {
                 let (wait, reason) = match why {
@@ -95,7 +106,7 @@ impl EventStream {
                     Unavailable::Draining => (shared.settings.drain_over, "draining"),
                     Unavailable::Stale => (shared.settings.retry, "stale"),
                 };
-                local(come_back(&caller, wait, reason))
+                ResponseFuture::ready(local(come_back(&caller, wait, reason)))
             }
         }
     }
@@ -129,12 +140,15 @@ impl<B> Service<Request<B>> for EventStream {
             event_source: shed::is_event_source(&parts.method, &parts.headers),
         };
         let Some(authorize) = &self.authorize else {
-            return ResponseFuture::ready(self.open(caller, asked, Grant::public()));
+            return self.open(caller, asked, Grant::public());
         };
         let (this, authorize) = (self.clone(), Arc::clone(authorize));
         ResponseFuture::asking(async move {
             match granted(&*authorize, parts).await {
-                Ok(grant) => this.open(caller, asked, grant),
+                Ok(grant) => {
+                    let Ok(answer) = this.open(caller, asked, grant).await;
+                    answer
+                }
                 Err(denied) => local(turn_away(&caller, &denied)),
             }
         })
@@ -153,16 +167,20 @@ async fn granted(authorize: &dyn DynAuthorize, request: Parts) -> Result<Grant, 
     authorize.open(&request).await
 }
 
-fn stream(
-    body: ResponseBody<EventBody>,
-    reset: Option<&'static str>,
-) -> Response<ResponseBody<EventBody>> {
-    let mut response = head::stream(body);
+/// Says in the head that the client has to load its state anew.
+fn told<B>(mut response: Response<B>, reset: Option<&str>) -> Response<B> {
     if let Some(reason) = reset {
-        let reason = HeaderValue::from_static(reason);
-        response.headers_mut().insert(RESET, reason);
+        head::reset(&mut response, reason);
     }
     response
+}
+
+/// The answer to a long-poll. Without a cursor the client could not go on: the log was never read.
+fn document(caller: &Caller, batch: &Batch, retry: Duration) -> Response<Bytes> {
+    if !batch.is_settled() {
+        return come_back(caller, retry, "unavailable");
+    }
+    told(head::json(batch.to_json().into()), batch.reset())
 }
 
 /// Why the stream will start with a reset, as far as it is known without reading the store.
@@ -210,8 +228,5 @@ fn come_back(caller: &Caller, wait: Duration, reason: &'static str) -> Response<
 fn local(response: Response<Bytes>) -> Response<ResponseBody<EventBody>> {
     response.map(ResponseBody::local)
 }
-
-/// Says in the head of the response what `event: reset` says in its body.
-const RESET: HeaderName = HeaderName::from_static("event-stream-reset");
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";

@@ -14,7 +14,8 @@ pub(crate) const SHARED: [&str; 10] = [
 ];
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 18] = [
+pub(crate) const PURE: [&str; 19] = [
+    "batch",
     "csp",
     "decision",
     "encode",
