@@ -39,6 +39,14 @@ impl Example {
     }
 }
 
+/// What `examples/NAME.rs` prints, for one that ends by itself.
+pub(crate) fn output(name: &str) -> String {
+    let output = Command::new(binaries().join(name)).output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 impl Drop for Example {
     fn drop(&mut self) {
         // Both fail only where it has ended already.
@@ -61,7 +69,7 @@ fn binaries() -> &'static Path {
                 "--example",
                 "axum",
             ])
-            .args(["--example", "tonic"])
+            .args(["--example", "tonic", "--example", "own_store"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();

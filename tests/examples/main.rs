@@ -8,5 +8,6 @@ mod axum;
 mod call;
 mod example;
 mod hyper;
+mod own_store;
 mod stack;
 mod tonic;
