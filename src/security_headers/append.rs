@@ -9,7 +9,8 @@ use crate::config::ConfigError;
 ///
 /// Build it once, at start; a handler adds a clone to its response. The sources go into the enforced
 /// and the report-only policy by the rule of [`Csp::allow`]; additions by several hands add up, and also hold when the response chose another
-/// [`PreparedHeaders`](super::PreparedHeaders). Such a response renders its policy anew.
+/// [`PreparedHeaders`](super::PreparedHeaders). Such a response renders its policy anew. A nonce
+/// among them counts only if the layer's own policy has one too.
 ///
 /// ```
 /// use bartizan::security_headers::{CspAppend, Directive};

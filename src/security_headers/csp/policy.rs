@@ -205,8 +205,7 @@ impl Csp {
 
     /// The rule of [`allow`](Self::allow), for sources that have been read.
     pub(crate) fn widen(&mut self, directive: Directive, more: &[Source]) {
-        if directive == Directive::ChildSrc && !self.contains(directive) {
-            // Workers would fall back to the new `child-src` and no longer to `script-src`.
+        if self.takes_workers(directive) {
             self.widen(Directive::WorkerSrc, more);
         }
         let chain = [directive]
@@ -224,6 +223,23 @@ impl Csp {
             sources.retain(|source| *source != Source::None);
         }
         self.put(directive, Value::Sources(sources));
+    }
+
+    /// Whether workers, which have no directive of their own, would fall back to a new `directive`
+    /// that means something else for them than what they fall back to now.
+    fn takes_workers(&self, directive: Directive) -> bool {
+        let strict_dynamic = || {
+            let sources = self.sources(Directive::DefaultSrc);
+            sources.is_some_and(|sources| sources.contains(&Source::StrictDynamic))
+        };
+        let takes = match directive {
+            // They would no longer fall back to `script-src`.
+            Directive::ChildSrc => true,
+            // For workers `'strict-dynamic'` takes effect in `script-src`, but not in `default-src`.
+            Directive::ScriptSrc => !self.contains(Directive::ChildSrc) && strict_dynamic(),
+            _ => false,
+        };
+        takes && !self.contains(directive)
     }
 
     fn words<'a>(

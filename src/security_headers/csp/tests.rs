@@ -185,6 +185,20 @@ fn a_new_child_src_takes_no_worker_from_script_src() {
 }
 
 #[test]
+fn a_new_script_src_gives_workers_no_strict_dynamic() {
+    let csp = |text: &str| Csp::parse(text).unwrap();
+    let widened = csp("default-src 'strict-dynamic'").allow(Directive::ScriptSrc, ["'self'"]);
+    let expected = "default-src 'strict-dynamic'; worker-src 'strict-dynamic' 'self'; \
+                    script-src 'strict-dynamic' 'self'";
+    assert_eq!(widened.to_string(), expected);
+    let widened = csp("default-src 'self'").allow(Directive::ScriptSrc, ["https:"]);
+    assert_eq!(
+        widened.to_string(),
+        "default-src 'self'; script-src 'self' https:"
+    );
+}
+
+#[test]
 fn an_unread_nonce_never_means_a_weaker_policy() {
     let csp = Csp::parse(
         "script-src 'nonce-{nonce}' 'strict-dynamic' https: 'unsafe-inline'; \
