@@ -17,8 +17,10 @@
 //! 7. A response can choose another [`PreparedHeaders`], or add sources by [`CspAppend`], through its
 //!    extensions. Of nested layers the inner one wins, header by header.
 //! 8. 1xx responses and the tunnel of a successful CONNECT are left as they are.
-//! 9. [`ReportCollector`] is the endpoint for what browsers report, bounded against floods;
-//!    [`reports_to`](SecurityHeaders::reports_to) points every header at it that can report.
+//! 9. [`lint`](SecurityHeaders::lint) tells what a well-formed policy leaves open, for a host's test to
+//!    assert that there is nothing of the kind.
+//! 10. [`ReportCollector`] is the endpoint for what browsers report, bounded against floods;
+//!     [`reports_to`](SecurityHeaders::reports_to) points every header at it that can report.
 //!
 //! # Deployment
 //!
@@ -89,6 +91,7 @@ pub use self::header::{
     PermissionsPolicy, ReferrerPolicy, ResourcePolicy, SiteData,
 };
 pub use self::layer::SecurityHeadersLayer;
+pub use self::lint::{Finding, Severity};
 pub use self::nonce::{CspNonce, Nonce};
 pub use self::policy::{Conflict, SecurityHeaders};
 pub use self::prepared::PreparedHeaders;
@@ -106,6 +109,7 @@ mod future;
 mod header;
 mod layer;
 mod leaky;
+mod lint;
 mod merge;
 mod nonce;
 mod policy;

@@ -114,7 +114,7 @@ impl Directive {
     /// The directives that a browser consults in turn when this one is absent ([CSP3, 6.8.3]).
     ///
     /// [CSP3, 6.8.3]: https://www.w3.org/TR/CSP3/#directive-fallback-list
-    pub(super) const fn fallbacks(self) -> &'static [Self] {
+    pub(crate) const fn fallbacks(self) -> &'static [Self] {
         use Directive::{ChildSrc, DefaultSrc, FrameSrc, ScriptSrc, StyleSrc};
         match self {
             Self::ScriptSrcElem | Self::ScriptSrcAttr => &[ScriptSrc, DefaultSrc],
@@ -142,7 +142,7 @@ impl Directive {
     }
 
     /// Every directive.
-    pub(super) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::DefaultSrc,
         Self::ScriptSrc,
         Self::ScriptSrcElem,

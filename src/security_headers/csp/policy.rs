@@ -179,6 +179,14 @@ impl Csp {
         self.value(directive).is_some()
     }
 
+    /// What a sandboxed page may still do; `None` without a sandbox.
+    pub(crate) fn sandbox_tokens(&self) -> Option<&[Sandbox]> {
+        match self.value(Directive::Sandbox)? {
+            Value::Sandbox(tokens) => Some(tokens),
+            _ => None,
+        }
+    }
+
     /// The endpoint that `report-to` names.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         match self.value(Directive::ReportTo)? {

@@ -47,6 +47,10 @@ impl Hsts {
         self
     }
 
+    pub(crate) const fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let fix = if !self.preload {
             return Ok(());
