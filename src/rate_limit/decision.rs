@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::store::Check;
 
@@ -32,6 +32,14 @@ impl Decision {
         Self { allowed, verdicts }
     }
 
+    /// The decision about a single check.
+    pub(super) fn of_one(check: &Check<'_>, verdict: Verdict) -> Self {
+        Self {
+            allowed: check.is_shadow() || verdict.has_passed(),
+            verdicts: smallvec![verdict],
+        }
+    }
+
     /// Whether the request may pass.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
@@ -50,8 +58,9 @@ impl Decision {
 pub struct Verdict {
     limit: u64,
     remaining: u64,
-    next: Duration,
-    full: Duration,
+    /// In nanoseconds, as `full`: verdicts are copied about, so they are small.
+    next: u64,
+    full: u64,
     outcome: Outcome,
 }
 
@@ -93,7 +102,11 @@ impl Verdict {
 
     /// The same verdict, with the time until one more cell is back and the time until all are.
     #[must_use]
-    pub const fn resets(mut self, next: Duration, full: Duration) -> Self {
+    pub const fn resets(self, next: Duration, full: Duration) -> Self {
+        self.resets_in(saturated(next), saturated(full))
+    }
+
+    pub(super) const fn resets_in(mut self, next: u64, full: u64) -> Self {
         self.next = next;
         self.full = full;
         self
@@ -126,23 +139,33 @@ impl Verdict {
     /// The time until one more cell is back; zero when the bucket is full.
     #[must_use]
     pub const fn next(&self) -> Duration {
-        self.next
+        Duration::from_nanos(self.next)
     }
 
     /// The time until the bucket is full.
     #[must_use]
     pub const fn full(&self) -> Duration {
-        self.full
+        Duration::from_nanos(self.full)
     }
 
     const fn new(limit: u64, remaining: u64, outcome: Outcome) -> Self {
         Self {
             limit,
             remaining,
-            next: Duration::ZERO,
-            full: Duration::ZERO,
+            next: 0,
+            full: 0,
             outcome,
         }
+    }
+}
+
+/// `duration` in nanoseconds, at most 584 years.
+const fn saturated(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        nanos as u64
     }
 }
 

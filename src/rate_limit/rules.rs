@@ -213,43 +213,47 @@ impl Rules {
         }
     }
 
-    /// The windows that apply to a request, policy by policy.
+    /// Adds the windows that apply to a request, policy by policy. They are written where they stay:
+    /// a list that has room for four is too large to be handed about.
     ///
     /// # Errors
     ///
     /// The policy whose key the request lacks and may not.
-    pub(super) fn applied<B>(&self, request: &Request<B>) -> Result<AppliedList, usize> {
+    pub(super) fn applied<B>(
+        &self,
+        request: &Request<B>,
+        applied: &mut AppliedList,
+    ) -> Result<(), usize> {
         let template = self.settings.template.as_ref();
         let template = template.and_then(|find| find(request.extensions()));
         let head = Head::new(request, template);
         let quotas = self.quotas.load();
-        let mut applied = AppliedList::new();
         for (index, rule) in self.policies.iter().enumerate() {
-            apply(rule, &quotas, request, &head, &mut applied).map_err(|NoKey| index)?;
+            apply(rule, &quotas, request, &head, applied).map_err(|NoKey| index)?;
         }
-        Ok(applied)
+        Ok(())
     }
 
     /// What the store is asked.
     pub(super) fn checks(&self, applied: &[Applied]) -> SmallVec<[Check<'_>; 4]> {
-        applied
-            .iter()
-            .map(|applied| {
-                let window = &self.windows[applied.window];
-                let rule = &self.policies[window.rule];
-                let scope = match applied.planned {
-                    true => store::planned(window.scope, applied.quota),
-                    false => window.scope,
-                };
-                let (policy, name) = (rule.policy.name(), &*window.name);
-                let check = Check::scoped(policy, name, scope, applied.key, applied.quota)
-                    .cost(applied.cost);
-                match rule.policy.shadow {
-                    true => check.shadow(),
-                    false => check,
-                }
-            })
-            .collect()
+        applied.iter().map(|applied| self.check(applied)).collect()
+    }
+
+    /// What the store is asked about one window.
+    pub(super) fn check(&self, applied: &Applied) -> Check<'_> {
+        let window = &self.windows[applied.window];
+        let rule = &self.policies[window.rule];
+        let scope = match applied.planned {
+            true => store::planned(window.scope, applied.quota),
+            false => window.scope,
+        };
+        let (policy, name) = (rule.policy.name(), &*window.name);
+        let check =
+            Check::scoped(policy, name, scope, applied.key, applied.quota).cost(applied.cost);
+        match rule.policy.shadow {
+            true => check.shadow(),
+            false => check,
+        }
     }
 
     pub(super) fn is_shadow(&self, window: &Window) -> bool {

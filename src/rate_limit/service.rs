@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use super::future::ResponseFuture;
 use super::hold::{Hold, Park};
-use super::rules::Rules;
+use super::rules::{AppliedList, Rules};
 use super::store::{Answer, MemoryStore, Store};
 use crate::body::ResponseBody;
 use crate::clock::Clock;
@@ -66,14 +66,17 @@ where
             store,
             clock,
         } = &*self.shared;
-        let applied = match rules.applied(&request) {
-            Ok(applied) => applied,
-            Err(policy) => return ResponseFuture::refused(rules.no_key(&request, policy)),
-        };
-        if applied.is_empty() {
-            return ResponseFuture::unmetered(self.inner.call(request));
+        let mut applied = AppliedList::new();
+        if let Err(policy) = rules.applied(&request, &mut applied) {
+            return ResponseFuture::refused(rules.no_key(&request, policy));
         }
-        match store.check(&rules.checks(&applied), clock) {
+        let answer = match &*applied {
+            [] => return ResponseFuture::unmetered(self.inner.call(request)),
+            // The usual case, without a list.
+            [only] => store.check(&[rules.check(only)], clock),
+            several => store.check(&rules.checks(several), clock),
+        };
+        match answer {
             Answer::Now(decision) => match rules.settle(&mut request, &applied, &decision) {
                 // The service that was polled ready is the one called: no clone, nothing held.
                 Ok(passed) => ResponseFuture::passed(self.inner.call(request), passed),

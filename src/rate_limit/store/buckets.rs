@@ -62,6 +62,9 @@ impl<C: Cell> Buckets<C> {
 
     /// Takes the cells of all enforced checks or of none, then those of the shadows.
     pub(super) fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
+        if let [check] = checks {
+            return self.check_one(check, clock);
+        }
         let (spots, now) = self.look_at_all(checks, clock);
         let mut allowed = true;
         for (check, spot) in checks.iter().zip(&spots) {
@@ -95,6 +98,17 @@ impl<C: Cell> Buckets<C> {
         Decision::new(checks, verdicts)
     }
 
+    /// The same for one check, which has no other to be undone for.
+    fn check_one(&self, check: &Check<'_>, clock: &Clock) -> Decision {
+        let spot = self.look(check);
+        let now = self.now(clock);
+        let (_, verdict) = self.take(check, spot, now, clock);
+        if !verdict.has_passed() {
+            self.heal(check, &spot, now);
+        }
+        Decision::of_one(check, verdict)
+    }
+
     /// What [`check`](Self::check) would say, without taking anything.
     pub(super) fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
         let (spots, now) = self.look_at_all(checks, clock);
@@ -117,6 +131,12 @@ impl<C: Cell> Buckets<C> {
     /// known to come from a clock that went back, and not from another thread's later reading.
     fn look_at_all(&self, checks: &[Check<'_>], clock: &Clock) -> (SmallVec<[Spot; 4]>, u64) {
         let spots: SmallVec<[Spot; 4]> = checks.iter().map(|check| self.look(check)).collect();
+        let now = self.now(clock);
+        (spots, now)
+    }
+
+    /// The time, which is read after the buckets; and the end of the spill, once its time has come.
+    fn now(&self, clock: &Clock) -> u64 {
         let now = clock.now().as_nanos();
         let until = self.spilled_until.load(Ordering::SeqCst);
         if until != 0 && until < now {
@@ -124,7 +144,7 @@ impl<C: Cell> Buckets<C> {
             let _ =
                 (self.spilled_until).compare_exchange(until, 0, Ordering::SeqCst, Ordering::SeqCst);
         }
-        (spots, now)
+        now
     }
 
     fn look(&self, check: &Check<'_>) -> Spot {
@@ -274,10 +294,7 @@ pub(super) fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
         Take::Wait(nanos) => Verdict::refused(limit, remaining, Duration::from_nanos(nanos)),
         Take::Never => Verdict::too_costly(limit, remaining),
     };
-    verdict.resets(
-        Duration::from_nanos(level.next),
-        Duration::from_nanos(level.full),
-    )
+    verdict.resets_in(level.next, level.full)
 }
 
 /// The table is full of keys in use, and the shared buckets are those of other windows.
