@@ -63,8 +63,9 @@
 //! # Stability
 //!
 //! The default features build with Rust 1.85; raising that is a minor release. The types of `http`,
-//! `http-body`, `bytes`, `tower-layer`, `tower-service` and `futures-core`, and behind its feature
-//! those of `governor`, appear in public signatures, so a major release of those is one of this crate.
+//! `http-body`, `bytes`, `tower-layer`, `tower-service` and `futures-core`, and behind their features
+//! those of `governor`, `sqlx` and `redis`, appear in public signatures, so a major release of those is
+//! one of this crate.
 //! Not promised: the text of log messages and of `Debug`, the order of members in JSON documents, and
 //! the exact bytes of bodies beyond the formats that their media types name.
 //!
