@@ -9,7 +9,7 @@ use super::append::CspAppend;
 use super::csp::{Directive, Template};
 use super::header::FrameOptions;
 use super::nonce::Nonce;
-use super::prepared::{Action, Policy, Prepared, PreparedHeaders, SLOT_COUNT, SLOTS};
+use super::prepared::{Action, Places, Policy, Prepared, PreparedHeaders};
 use crate::client::Scheme;
 
 /// What is known of the response besides its headers.
@@ -32,23 +32,28 @@ impl Prepared {
     /// moves the handler's headers into it.
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
         let variant = self.variant(facts.scheme);
-        let theirs = std::mem::replace(headers, variant.headers.clone());
-        let mut sends_nonce = false;
-        for policy in &variant.policies {
-            sends_nonce |= write_policy(headers, policy, facts);
+        // A cache takes over what a 304 says about the response it has stored: say nothing new.
+        let renews = facts.status == StatusCode::NOT_MODIFIED;
+        let mut places = Places::of(headers);
+        let mut said = places.contains(&CACHE_CONTROL);
+        if !renews && (self.cache_control.is_some() || facts.nonce.is_some()) {
+            places = places.with(&CACHE_CONTROL);
         }
-        let mut filled = [false; SLOT_COUNT];
+        let theirs = std::mem::replace(headers, variant.start(places).clone());
+        let mut sends_nonce = false;
+        if facts.nonce.is_some() || facts.append.is_some() || renews {
+            for policy in &variant.policies {
+                sends_nonce |= write_policy(headers, policy, facts);
+            }
+        }
         let mut current: Option<(HeaderName, How)> = None;
         for (name, value) in theirs {
             if let Some(name) = name {
                 let how = self.how(&name, facts);
-                if let Some(slot) = SLOTS.iter().position(|slot| *slot == name) {
-                    filled[slot] = !matches!(how, How::Drop);
-                }
                 match how {
                     How::Replace => drop(headers.insert(name.clone(), value)),
                     How::Append => drop(headers.append(name.clone(), value)),
-                    How::Drop => {}
+                    How::Drop => said &= name != CACHE_CONTROL,
                 }
                 current = Some((name, how));
             } else if let Some((name, How::Replace | How::Append)) = &current {
@@ -56,17 +61,17 @@ impl Prepared {
                 headers.append(name.clone(), value);
             }
         }
-        for (name, _) in SLOTS.into_iter().zip(filled).filter(|(_, filled)| !filled) {
-            headers.remove(name);
+        if let (Some(value), false, false) = (&self.cache_control, renews, said) {
+            headers.insert(CACHE_CONTROL, value.clone());
+            said = true;
         }
-        // A cache takes over what a 304 says about the response it has stored: say nothing new.
-        if facts.status != StatusCode::NOT_MODIFIED {
-            if let (Some(value), None) = (&self.cache_control, headers.get(CACHE_CONTROL)) {
-                headers.insert(CACHE_CONTROL, value.clone());
+        match (sends_nonce, said) {
+            (true, true) => make_private(headers),
+            (true, false) => drop(headers.insert(CACHE_CONTROL, PRIVATE)),
+            (false, false) if places.contains(&CACHE_CONTROL) => {
+                drop(headers.remove(CACHE_CONTROL))
             }
-            if sends_nonce {
-                make_private(headers);
-            }
+            (false, _) => {}
         }
     }
 
@@ -95,7 +100,7 @@ impl Prepared {
         if *name == CACHE_CONTROL {
             self.cache_control.is_some()
         } else {
-            self.variant(scheme).headers.contains_key(name)
+            self.variant(scheme).sends(name)
         }
     }
 }
@@ -168,6 +173,8 @@ fn make_private(headers: &mut HeaderMap) {
     };
     if !headers.get_all(CACHE_CONTROL).iter().any(private) {
         // Added to what the handler says: where directives conflict, the stricter one holds.
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+        headers.append(CACHE_CONTROL, PRIVATE);
     }
 }
+
+const PRIVATE: HeaderValue = HeaderValue::from_static("private");

@@ -107,6 +107,7 @@ mod append;
 mod csp;
 mod future;
 mod header;
+mod intern;
 mod layer;
 mod leaky;
 mod lint;

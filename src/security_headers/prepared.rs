@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::csp::{Csp, Template};
+use super::intern;
 use super::leaky::LEAKY;
 use super::policy::{Conflict, SecurityHeaders};
 use super::render;
@@ -51,9 +52,8 @@ pub(super) struct Prepared {
 /// What is sent over one scheme.
 #[derive(Debug)]
 pub(super) struct Variant {
-    /// Every header, policies without their nonce; and a place for those that handlers set and this
-    /// layer does not, so that a clone has room for them without growing.
-    pub(super) headers: HeaderMap,
+    /// For each set of [`Places`]: every header, policies without their nonce, and the places.
+    starts: [HeaderMap; 1 << SLOT_COUNT],
     /// The enforced and the report-only policy, for responses that need them rendered otherwise.
     pub(super) policies: Vec<Policy>,
 }
@@ -96,7 +96,7 @@ impl PreparedHeaders {
             http: Variant::new(policy, Scheme::Http)?,
             https,
             actions,
-            cache_control: policy.cache_control.clone(),
+            cache_control: policy.cache_control.clone().map(intern::value),
         };
         Ok(Self {
             prepared: Arc::new(prepared),
@@ -119,20 +119,34 @@ impl Prepared {
 
 impl Variant {
     fn new(policy: &SecurityHeaders, scheme: Scheme) -> Result<Self, ConfigError> {
-        // The places first: they stand where readers look for what a handler sets.
-        let mut headers: HeaderMap = SLOTS
-            .into_iter()
-            .map(|name| (name, HeaderValue::from_static("")))
-            .collect();
         let policies: Vec<_> = render::policies(policy)
             .into_iter()
             .filter_map(|(name, csp)| Some(Policy::new(name, render::over(scheme, csp)?)))
             .collect();
-        for policy in &policies {
-            headers.insert(policy.name.clone(), policy.template.plain().clone());
-        }
-        headers.extend(render::headers(policy, scheme)?);
-        Ok(Self { headers, policies })
+        let own = policies
+            .iter()
+            .map(|policy| (policy.name.clone(), policy.template.plain().clone()))
+            .chain(render::headers(policy, scheme)?);
+        let own: Vec<_> = own
+            .map(|(name, value)| (intern::name(&name), intern::value(value)))
+            .collect();
+        let starts = std::array::from_fn(|places| {
+            // The places first: they stand where readers look for what a handler sets.
+            let places = Places(places).names();
+            let places = places.map(|name| (name, HeaderValue::from_static("")));
+            places.chain(own.iter().cloned()).collect()
+        });
+        Ok(Self { starts, policies })
+    }
+
+    /// What a response with these places starts from.
+    pub(super) const fn start(&self, places: Places) -> &HeaderMap {
+        &self.starts[places.0]
+    }
+
+    /// Whether the header `name` is sent, where the handler sets none.
+    pub(super) fn sends(&self, name: &HeaderName) -> bool {
+        self.start(Places(0)).contains_key(name)
     }
 }
 
@@ -147,11 +161,38 @@ impl Policy {
     }
 }
 
-/// Headers that most handlers set: the prepared map has a place for each.
-pub(super) const SLOTS: [HeaderName; SLOT_COUNT] = [
+/// Places in the prepared map for headers that the handler has set: a clone of it has room for them
+/// without growing, and none to take out again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places(usize);
+
+impl Places {
+    /// A place for each header of `headers` that can have one.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        headers.keys().fold(Self(0), Self::with)
+    }
+
+    /// One more place, if `name` can have one.
+    pub(super) fn with(self, name: &HeaderName) -> Self {
+        let slot = SLOTS.iter().position(|slot| slot == name);
+        Self(self.0 | slot.map_or(0, |slot| 1 << slot))
+    }
+
+    pub(super) fn contains(self, name: &HeaderName) -> bool {
+        self.names().any(|place| place == *name)
+    }
+
+    fn names(self) -> impl Iterator<Item = HeaderName> {
+        let slots = SLOTS.into_iter().enumerate();
+        slots.filter_map(move |(slot, name)| (self.0 & 1 << slot != 0).then_some(name))
+    }
+}
+
+/// Headers that most handlers set.
+const SLOTS: [HeaderName; SLOT_COUNT] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CACHE_CONTROL,
 ];
 
-pub(super) const SLOT_COUNT: usize = 3;
+const SLOT_COUNT: usize = 3;
