@@ -20,13 +20,30 @@ pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, st
 /// it, and among equal weights the earlier offer is taken ([RFC 9110, 12.5.1]).
 ///
 /// [RFC 9110, 12.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
-pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
-    if !headers.contains_key(ACCEPT) {
-        return (!offers.is_empty()).then_some(0);
+pub(crate) fn preferred<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> Option<usize> {
+    let mut values = headers.get_all(ACCEPT).iter().peekable();
+    if values.peek().is_none() {
+        return (N > 0).then_some(0);
+    }
+    // How specific the best range for each offer is, and what weight it gives.
+    let mut found: [Option<(u8, u16)>; N] = [None; N];
+    for range in values
+        .filter(|value| value.to_str().is_ok())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .take(MAX_RANGES)
+    {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        for (offer, found) in offers.iter().zip(&mut found) {
+            let specificity = specificity(name, offer.as_bytes());
+            if specificity > found.map_or(0, |(known, _)| known) {
+                *found = Some((specificity, weight(parts.clone())));
+            }
+        }
     }
     let mut best: Option<(u16, usize)> = None;
-    for (index, offer) in offers.iter().enumerate() {
-        let weight = weight_of(headers, offer);
+    for (index, found) in found.into_iter().enumerate() {
+        let weight = found.map_or(0, |(_, weight)| weight);
         if weight > best.map_or(0, |(weight, _)| weight) {
             best = Some((weight, index));
         }
@@ -34,39 +51,24 @@ pub(crate) fn preferred(headers: &HeaderMap, offers: &[&str]) -> Option<usize> {
     best.map(|(_, index)| index)
 }
 
-/// The weight, in thousandths, that `Accept` gives to one media type.
-fn weight_of(headers: &HeaderMap, offer: &str) -> u16 {
-    let kind = offer.split('/').next().unwrap_or(offer);
-    let mut found: Option<(u8, u16)> = None;
-    for range in headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .take(MAX_RANGES)
-    {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let specificity = if name.eq_ignore_ascii_case(offer) {
-            3
-        } else if name
-            .strip_suffix("/*")
-            .is_some_and(|range| range.eq_ignore_ascii_case(kind))
-        {
-            2
-        } else if name == "*/*" {
-            1
-        } else {
-            continue;
-        };
-        let weight = parts
-            .find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
-            .map_or(1000, thousandths);
-        if found.is_none_or(|(known, _)| specificity > known) {
-            found = Some((specificity, weight));
+/// How closely a media range names `offer`; 0 when it does not.
+fn specificity(range: &[u8], offer: &[u8]) -> u8 {
+    let kind = |offer: &[u8]| offer.split(|byte| *byte == b'/').next().map(<[u8]>::len);
+    match range {
+        b"*/*" => 1,
+        [range @ .., b'/', b'*'] if kind(offer) == Some(range.len()) => {
+            2 * u8::from(range.eq_ignore_ascii_case(&offer[..range.len()]))
         }
+        range => 3 * u8::from(range.eq_ignore_ascii_case(offer)),
     }
-    found.map_or(0, |(_, weight)| weight)
+}
+
+/// The weight, in thousandths, among the parameters of a media range.
+fn weight<'a>(mut parameters: impl Iterator<Item = &'a [u8]>) -> u16 {
+    parameters
+        .find_map(|part| part.strip_prefix(b"q=").or(part.strip_prefix(b"Q=")))
+        .and_then(|weight| std::str::from_utf8(weight).ok())
+        .map_or(1000, thousandths)
 }
 
 /// `0.5` is 500. What is not a weight counts as full, so that a sloppy client is served.
