@@ -61,23 +61,26 @@ where
         if status.is_informational() || *this.tunnel && status.is_success() {
             return Poll::Ready(Ok(response));
         }
-        let extensions = response.extensions_mut();
-        // Taken out, so that a layer further out does not apply them to its own policy again.
-        let append = extensions.remove::<CspAppend>();
-        let chosen = extensions.remove::<PreparedHeaders>();
-        let inner = extensions.remove::<Inner>().unwrap_or_default();
-        let headers = chosen.as_ref().unwrap_or(this.headers);
+        let told = Told::take(response.extensions_mut());
+        let headers = told.chosen.as_ref().unwrap_or(this.headers);
         headers.get().apply(
             response.headers_mut(),
             &Facts {
                 scheme: *this.scheme,
                 status,
                 nonce: this.nonce.as_ref().and_then(CspNonce::read),
-                append: append.as_ref(),
-                inner: &inner.0,
+                append: told.append.as_ref(),
+                inner: &told.inner.0,
             },
         );
-        this.outer.tell(response.extensions_mut(), inner, headers);
+        if let Some(nonce) = this.nonce.take() {
+            nonce.retire();
+        }
+        if this.outer.asks {
+            let mut inner = told.inner;
+            inner.0.push(headers.clone());
+            response.extensions_mut().insert(inner);
+        }
         Poll::Ready(Ok(response))
     }
 }
@@ -104,11 +107,26 @@ impl Outer {
         }
         Self { asks }
     }
+}
 
-    fn tell(self, extensions: &mut Extensions, mut inner: Inner, headers: &PreparedHeaders) {
-        if self.asks {
-            inner.0.push(headers.clone());
-            extensions.insert(inner);
+/// What the handler and the layers further in have told by the response's extensions.
+#[derive(Default)]
+struct Told {
+    append: Option<CspAppend>,
+    chosen: Option<PreparedHeaders>,
+    inner: Inner,
+}
+
+impl Told {
+    /// Takes it out, so that a layer further out does not apply it to its own policy again.
+    fn take(extensions: &mut Extensions) -> Self {
+        if extensions.is_empty() {
+            return Self::default();
+        }
+        Self {
+            append: extensions.remove(),
+            chosen: extensions.remove(),
+            inner: extensions.remove().unwrap_or_default(),
         }
     }
 }

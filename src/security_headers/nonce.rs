@@ -1,5 +1,6 @@
 //! The nonce of a response: made when somebody reads it, shared by every layer of one request.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -54,11 +55,28 @@ impl CspNonce {
         if let Some(handle) = extensions.get::<Self>() {
             return handle.clone();
         }
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
         let handle = Self {
-            value: Arc::new(OnceLock::new()),
+            value: spare.ok().flatten().unwrap_or_default(),
         };
         extensions.insert(handle.clone());
         handle
+    }
+
+    /// Keeps the allocation for a later response, if nobody else holds this handle any more.
+    pub(super) fn retire(mut self) {
+        // Whoever still holds it, a page that streams or a layer further out, keeps its nonce.
+        let Some(value) = Arc::get_mut(&mut self.value) else {
+            return;
+        };
+        value.take();
+        // While a thread ends there may be no place for it any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARES {
+                spare.push(self.value);
+            }
+        });
     }
 }
 
@@ -106,6 +124,14 @@ impl fmt::Debug for Nonce {
     }
 }
 
+thread_local! {
+    /// Handles without a value that nobody holds.
+    static SPARE: RefCell<Vec<Arc<OnceLock<Nonce>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many handles a thread keeps: as many responses as it is likely to have at work at once.
+const SPARES: usize = 64;
+
 /// Random bytes in a nonce.
 const BYTES: usize = WIDTH / 4 * 3;
 
@@ -151,5 +177,32 @@ mod tests {
         let debug = format!("{outer:?} {nonce:?} {extensions:?}");
         assert!(!debug.contains(nonce.as_str()), "{debug}");
         assert_eq!(nonce.to_string(), nonce.as_str());
+    }
+
+    #[test]
+    fn a_handle_is_used_again_without_its_nonce_and_only_when_nobody_holds_it() {
+        let handle = || CspNonce::shared(&mut Extensions::new());
+        let (first, held) = (handle(), handle());
+        let (retired, kept) = (first.get(), held.get());
+        let place = Arc::as_ptr(&first.value);
+        first.retire();
+        held.clone().retire();
+
+        let (again, other) = (handle(), handle());
+        assert_eq!(Arc::as_ptr(&again.value), place);
+        assert_eq!(again.read(), None);
+        assert_ne!(again.get(), retired);
+        assert!(!Arc::ptr_eq(&other.value, &held.value));
+        assert_eq!(other.read(), None);
+        assert_eq!(held.get(), kept);
+    }
+
+    #[test]
+    fn a_thread_keeps_a_bounded_number_of_handles() {
+        let handles: Vec<_> = (0..2 * SPARES)
+            .map(|_| CspNonce::shared(&mut Extensions::new()))
+            .collect();
+        handles.into_iter().for_each(CspNonce::retire);
+        assert_eq!(SPARE.with(|spare| spare.borrow().len()), SPARES);
     }
 }
