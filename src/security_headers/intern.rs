@@ -60,7 +60,7 @@ impl Kept {
 
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
 
-/// Room for some hundred different policies.
+/// Room for some hundred different policies; `SecurityHeaders::prepare` documents it.
 const CAPACITY: usize = 256 * 1024;
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ impl Prepared {
         // A cache takes over what a 304 says about the response it has stored: say nothing new.
         let renews = facts.status == StatusCode::NOT_MODIFIED;
         let mut places = Places::of(headers);
+        // Whether there is a `Cache-Control`, rather than an empty place for one.
         let mut said = places.contains(&CACHE_CONTROL);
         if !renews && (self.cache_control.is_some() || facts.nonce.is_some()) {
             places = places.with(&CACHE_CONTROL);
@@ -46,6 +47,26 @@ impl Prepared {
                 sends_nonce |= write_policy(headers, policy, facts);
             }
         }
+        if !theirs.is_empty() {
+            said &= self.take_over(headers, theirs, facts);
+        }
+        if let (Some(value), false, false) = (&self.cache_control, renews, said) {
+            headers.insert(CACHE_CONTROL, value.clone());
+            said = true;
+        }
+        match (sends_nonce, said) {
+            (true, true) => make_private(headers),
+            (true, false) => drop(headers.insert(CACHE_CONTROL, PRIVATE)),
+            (false, false) if places.contains(&CACHE_CONTROL) => {
+                drop(headers.remove(CACHE_CONTROL))
+            }
+            (false, _) => {}
+        }
+    }
+
+    /// Moves the handler's headers into `headers`; false if its `Cache-Control` was left out.
+    fn take_over(&self, headers: &mut HeaderMap, theirs: HeaderMap, facts: &Facts<'_>) -> bool {
+        let mut said = true;
         let mut current: Option<(HeaderName, How)> = None;
         for (name, value) in theirs {
             if let Some(name) = name {
@@ -61,18 +82,7 @@ impl Prepared {
                 headers.append(name.clone(), value);
             }
         }
-        if let (Some(value), false, false) = (&self.cache_control, renews, said) {
-            headers.insert(CACHE_CONTROL, value.clone());
-            said = true;
-        }
-        match (sends_nonce, said) {
-            (true, true) => make_private(headers),
-            (true, false) => drop(headers.insert(CACHE_CONTROL, PRIVATE)),
-            (false, false) if places.contains(&CACHE_CONTROL) => {
-                drop(headers.remove(CACHE_CONTROL))
-            }
-            (false, _) => {}
-        }
+        said
     }
 
     /// What happens to the handler's header `name`.

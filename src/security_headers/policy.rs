@@ -346,6 +346,10 @@ impl SecurityHeaders {
     /// A layer does it for itself; a prepared set is also what a handler puts into the extensions of
     /// a response that shall have other headers than the rest.
     ///
+    /// Meant for start: the text of the headers is kept for the life of the process, so that
+    /// responses copy pointers to it and count no owners. The same text is kept once, however often
+    /// it is prepared, and no more than 256 KiB in all: further sets work alike, and a little slower.
+    ///
     /// # Errors
     ///
     /// The first mistake: a malformed value, a `report-to` without its endpoint, HSTS `preload`
