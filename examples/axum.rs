@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(headers)
         // Above the limit: a probe is never turned away, and costs no client anything.
         .layer(health.layer())
-        // Below the other two, and above everything that does work: what it refuses, costs nothing.
+        // Below the other two, and above everything that does work: what it refuses never gets there.
         .layer(limits);
 
     let app = Router::new()

@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(headers)
         // Above the limit: a probe is never turned away, and costs no client anything.
         .layer(health.layer())
-        // Below the other two, and above everything that does work: what it refuses, costs nothing.
+        // Below the other two, and above everything that does work: what it refuses never gets there.
         .layer(limits)
         // Innermost: the application, which hands the path of the stream to its service.
         .service(service_fn(move |request: Request<Incoming>| {

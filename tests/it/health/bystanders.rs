@@ -55,16 +55,7 @@ async fn a_probe_that_blocks_its_thread_stalls_no_request_and_is_not_believed_fo
 async fn a_reader_that_panics_or_never_reads_holds_nobody_up() {
     let switch = Switch::default();
     let runs = Runs::default();
-    let probe = {
-        let switch = switch.clone();
-        runs.of(move || {
-            ready(if switch.get() == 1 {
-                Err(refused())
-            } else {
-                Ok(())
-            })
-        })
-    };
+    let probe = runs.of(switch.refused_at_one());
     let health = run(builder().dependency(Dependency::local("a", probe))).await;
     let _never_read = health.subscribe();
     let mut panics = health.subscribe();

@@ -80,16 +80,7 @@ async fn without_dependencies_it_is_well_once_driven() {
 #[tokio::test(start_paused = true)]
 async fn draining_is_for_good_and_leaves_liveness_alone() {
     let switch = Switch::default();
-    let probe = {
-        let switch = switch.clone();
-        move || {
-            ready(if switch.get() == 1 {
-                Err(refused())
-            } else {
-                Ok(())
-            })
-        }
-    };
+    let probe = switch.refused_at_one();
     let health = run(builder().dependency(Dependency::local("a", probe))).await;
     health.drain();
     health.drain();
@@ -328,16 +319,7 @@ async fn a_beat_that_stops_ends_liveness_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn transitions_arrive_once_each_and_a_slow_reader_sees_the_newest() {
     let switch = Switch::default();
-    let probe = {
-        let switch = switch.clone();
-        move || {
-            ready(if switch.get() == 1 {
-                Err(refused())
-            } else {
-                Ok(())
-            })
-        }
-    };
+    let probe = switch.refused_at_one();
     let health = run(builder().dependency(Dependency::local("a", probe))).await;
     let mut transitions = health.subscribe();
     let before = transitions.current().generation();

@@ -165,6 +165,17 @@ impl Switch {
     fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
+
+    /// A probe that is refused while the switch is at 1.
+    fn refused_at_one(&self) -> impl Fn() -> std::future::Ready<std::io::Result<()>> + use<> {
+        let switch = self.clone();
+        move || {
+            std::future::ready(match switch.get() {
+                1 => Err(refused()),
+                _ => Ok(()),
+            })
+        }
+    }
 }
 
 fn refused() -> std::io::Error {
