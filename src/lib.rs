@@ -55,6 +55,7 @@
 //! | `redis` | no | the probe of a Redis server, through the crate `redis`; needs Rust 1.88 |
 //! | `tracing` | no | events through the `tracing` crate, target `bartizan` |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
+//! | `serde` | no | [`rate_limit::RateLimitConfig`]: policies from a file |
 //! | `test-util` | no | conformance suites for the traits that hosts implement |
 //! | `full` | no | all of the above |
 //!

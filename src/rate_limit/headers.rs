@@ -75,13 +75,24 @@ impl Fields {
     }
 }
 
-/// The `RateLimit-Policy` list of the windows `(name, quota)`.
-pub(super) fn policy<'w>(windows: impl Iterator<Item = (&'w str, Quota)>) -> Option<HeaderValue> {
+/// What the `RateLimit-Policy` list tells of a window.
+pub(super) struct Announced<'w> {
+    pub(super) name: &'w str,
+    pub(super) quota: Quota,
+    /// What a cell is, where that is no request.
+    pub(super) unit: Option<&'w str>,
+}
+
+/// The `RateLimit-Policy` list of some windows.
+pub(super) fn policy<'w>(windows: impl Iterator<Item = Announced<'w>>) -> Option<HeaderValue> {
     let mut list = List::default();
-    for (name, quota) in windows {
+    for Announced { name, quota, unit } in windows {
         list.item(name);
         list.param(";q=", quota.cells());
         list.param(";w=", quota.window_seconds());
+        if let Some(unit) = unit {
+            list.text(";qu=", unit);
+        }
     }
     list.value()
 }
@@ -144,13 +155,17 @@ pub(super) fn seconds(duration: Duration) -> u64 {
 struct List(SmallVec<[u8; 256]>);
 
 impl List {
-    /// Starts an item. The name holds nothing that a string would have to escape.
+    /// Starts an item.
     fn item(&mut self, name: &str) {
-        if !self.0.is_empty() {
-            self.0.extend_from_slice(b", ");
-        }
+        let separator = if self.0.is_empty() { "" } else { ", " };
+        self.text(separator, name);
+    }
+
+    /// A string. It holds nothing that would have to be escaped.
+    fn text(&mut self, before: &str, text: &str) {
+        self.0.extend_from_slice(before.as_bytes());
         self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(text.as_bytes());
         self.0.push(b'"');
     }
 
@@ -204,13 +219,14 @@ mod tests {
 
     #[test]
     fn the_lists_are_those_of_the_draft() {
+        let window = |name, quota, unit| Announced { name, quota, unit };
         let windows = [
-            ("burst", Quota::per_minute(100)),
-            ("daily", Quota::per_day(1000)),
+            window("burst", Quota::per_minute(100), None),
+            window("daily", Quota::per_day(1000), Some("content-bytes")),
         ];
         assert_eq!(
             text(policy(windows.into_iter())),
-            r#""burst";q=100;w=60, "daily";q=1000;w=86400"#
+            r#""burst";q=100;w=60, "daily";q=1000;w=86400;qu="content-bytes""#
         );
         let half = Duration::from_millis(500);
         let burst = Verdict::passed(100, 73).resets(half, half);

@@ -124,6 +124,11 @@ impl Key {
         self
     }
 
+    /// All of these together, in their order.
+    pub(super) fn of_all(parts: Vec<Self>) -> Self {
+        Source::All(parts).into()
+    }
+
     /// The bucket of all requests without a value.
     pub(super) fn shared() -> u64 {
         // A digest of something else is as likely to be this as to be any other number.
@@ -210,13 +215,13 @@ impl Key {
 
 impl From<(Self, Self)> for Key {
     fn from((a, b): (Self, Self)) -> Self {
-        Source::All(vec![a, b]).into()
+        Self::of_all(vec![a, b])
     }
 }
 
 impl From<(Self, Self, Self)> for Key {
     fn from((a, b, c): (Self, Self, Self)) -> Self {
-        Source::All(vec![a, b, c]).into()
+        Self::of_all(vec![a, b, c])
     }
 }
 

@@ -175,6 +175,12 @@ impl<St> RateLimitBuilder<St> {
         self
     }
 
+    /// Adds several policies.
+    pub fn policies(mut self, policies: impl IntoIterator<Item = Policy>) -> Self {
+        self.policies.extend(policies);
+        self
+    }
+
     /// Keeps the buckets in `store`. Layers whose stores are clones of one [`MemoryStore`] share the
     /// buckets of policies and windows that have the same names: give those the same quotas.
     pub fn store<T: Store>(self, store: T) -> RateLimitBuilder<T> {

@@ -36,6 +36,7 @@
 //!
 //! # While it runs
 //!
+//! Policies can come [from a file](RateLimitConfig), feature `serde`.
 //! [`swap_quotas`](RateLimitLayer::swap_quotas) changes quotas and keeps what clients have used;
 //! [`usage`](RateLimitLayer::usage) tells how full the store is; a policy can be asked, refilled and
 //! refunded by [`peek`](RateLimitLayer::peek), [`reset`](RateLimitLayer::reset) and
@@ -105,6 +106,8 @@ mod headers;
 mod hold;
 pub mod key;
 mod layer;
+#[cfg(feature = "serde")]
+mod load;
 mod policy;
 mod quota;
 mod reject;
@@ -122,6 +125,9 @@ pub use self::headers::Headers;
 pub use self::hold::Park;
 pub use self::key::Key;
 pub use self::layer::{RateLimitBuilder, RateLimitLayer};
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub use self::load::RateLimitConfig;
 pub use self::policy::Policy;
 pub use self::quota::Quota;
 pub use self::reject::{Cause, Reject, Rejection};

@@ -24,6 +24,7 @@ pub struct Policy {
     pub(super) key: Option<Key>,
     pub(super) routes: Vec<Route>,
     pub(super) cost: Cost,
+    pub(super) unit: Option<Cow<'static, str>>,
     pub(super) quota_for: Option<Box<QuotaFn>>,
     pub(super) skip: Vec<Box<SkipFn>>,
     pub(super) shadow: bool,
@@ -48,6 +49,7 @@ impl Policy {
             key: None,
             routes: Vec::new(),
             cost: Cost::Cells(1),
+            unit: None,
             quota_for: None,
             skip: Vec::new(),
             shadow: false,
@@ -84,6 +86,14 @@ impl Policy {
     /// answered with 413.
     pub fn cost_for(mut self, cost: impl Fn(&Head<'_>) -> u64 + Send + Sync + 'static) -> Self {
         self.cost = Cost::Of(Box::new(cost));
+        self
+    }
+
+    /// What the cells of this policy are, for clients to read in `RateLimit-Policy` (its `qu`):
+    /// `content-bytes` where [`cost_for`](Self::cost_for) is the length of the content, or a unit of
+    /// the host's own. Without it a cell is a request. The same characters as for a name.
+    pub fn unit(mut self, unit: impl Into<Cow<'static, str>>) -> Self {
+        self.unit = Some(unit.into());
         self
     }
 

@@ -16,7 +16,7 @@ use crate::config::ConfigError;
 /// `%2F`, which is no slash), so that `/%6cogin` does not escape the rule for `/login`. A HEAD request
 /// counts as its GET. An OPTIONS request is only met by routes for any method: it is a browser's
 /// preflight, and must not use up what its POST needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a route does nothing until a policy is put on it"]
 pub struct Route {
     method: Option<Method>,

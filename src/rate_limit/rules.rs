@@ -88,7 +88,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// If there is none, if names are unfit or given twice, if a key is missing or cannot be found on
+    /// If there is none, if names or units are unfit or names given twice, if a key is missing or cannot be found on
     /// the policy's routes, if a template cannot match, or if a constant cost never passes.
     pub(super) fn new(policies: Vec<Policy>, settings: Settings) -> Result<Self, ConfigError> {
         if policies.is_empty() {
@@ -124,7 +124,10 @@ impl Rules {
             "refused"
         };
         for (window, quota) in &policy.windows {
-            self.validate(&name, window, *quota, &policy.cost)?;
+            self::name(window, self.windows.iter().map(|known| &*known.name))?;
+            if let Cost::Cells(cells) = policy.cost {
+                affordable(&name, window, *quota, cells)?;
+            }
             self.windows.push(Window {
                 rule: self.policies.len(),
                 name: (&**window).into(),
@@ -138,6 +141,9 @@ impl Rules {
             .into_iter()
             .map(|route| route.compile(&name))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(unit) = &policy.unit {
+            fit_for_fields("quota unit", unit)?;
+        }
         let key = policy.key.take().ok_or_else(|| {
             let fix = "say what it counts by, e.g. `.by(key::client_ip(&client))`, or \
                        `.by(key::constant())` for one bucket for all";
@@ -151,25 +157,6 @@ impl Rules {
             windows: first..self.windows.len(),
         });
         Ok(())
-    }
-
-    fn validate(
-        &self,
-        policy: &str,
-        window: &str,
-        quota: Quota,
-        cost: &Cost,
-    ) -> Result<(), ConfigError> {
-        let fit = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
-        if !(1..=64).contains(&window.len()) || !window.bytes().all(fit) {
-            let fix = "use 1 to 64 visible ASCII characters without `\"` and `\\`";
-            return Err(ConfigError::new("policy name", window, fix));
-        }
-        if self.windows.iter().any(|known| *known.name == *window) {
-            let fix = "it is taken: give every policy and window of a layer a name of its own";
-            return Err(ConfigError::new("policy name", window, fix));
-        }
-        affordable(policy, window, quota, cost)
     }
 
     /// Changes the quotas of the windows named, all of them or none.
@@ -188,7 +175,9 @@ impl Rules {
                 ConfigError::new("policy name", name, fix)
             })?;
             let policy = &self.policies[self.windows[index].rule].policy;
-            affordable(policy.name(), name, quota, &policy.cost)?;
+            if let Cost::Cells(cells) = policy.cost {
+                affordable(policy.name(), name, quota, cells)?;
+            }
             Ok::<_, ConfigError>((index, quota))
         };
         let changes: Vec<_> = changes.into_iter().map(change).collect::<Result<_, _>>()?;
@@ -260,6 +249,11 @@ impl Rules {
         self.policies[window.rule].policy.shadow
     }
 
+    /// What the cells of a window are, where that is no request.
+    pub(super) fn unit(&self, window: &Window) -> Option<&str> {
+        self.policies[window.rule].policy.unit.as_deref()
+    }
+
     /// Those of `applied` that are windows of the policy `name`.
     pub(super) fn of_policy(&self, name: &str, applied: AppliedList) -> AppliedList {
         let is_of = |applied: &Applied| {
@@ -312,18 +306,44 @@ fn apply<B>(
 }
 
 /// Whether a constant cost can ever pass.
-fn affordable(policy: &str, window: &str, quota: Quota, cost: &Cost) -> Result<(), ConfigError> {
-    match *cost {
-        Cost::Cells(cells) if cells > quota.cells() => Err(ConfigError::new(
-            format!("cost of policy `{policy}`"),
-            cells.to_string(),
-            format!(
-                "`{window}` holds {} at most: raise its burst",
-                quota.cells()
-            ),
-        )),
-        _ => Ok(()),
+pub(super) fn affordable(
+    policy: &str,
+    window: &str,
+    quota: Quota,
+    cost: u64,
+) -> Result<(), ConfigError> {
+    if cost <= quota.cells() {
+        return Ok(());
     }
+    let most = quota.cells();
+    Err(ConfigError::new(
+        format!("cost of policy `{policy}`"),
+        cost.to_string(),
+        format!("`{window}` holds {most} at most: raise its burst"),
+    ))
+}
+
+/// Whether a window may have this name beside those that are `taken`.
+pub(super) fn name<'n>(
+    name: &str,
+    mut taken: impl Iterator<Item = &'n str>,
+) -> Result<(), ConfigError> {
+    fit_for_fields("policy name", name)?;
+    if taken.any(|known| *known == *name) {
+        let fix = "it is taken: give every policy and window of a layer a name of its own";
+        return Err(ConfigError::new("policy name", name, fix));
+    }
+    Ok(())
+}
+
+/// Whether a structured field can hold this text as it is.
+pub(super) fn fit_for_fields(field: &'static str, text: &str) -> Result<(), ConfigError> {
+    let fit = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    if !(1..=64).contains(&text.len()) || !text.bytes().all(fit) {
+        let fix = "use 1 to 64 visible ASCII characters without `\"` and `\\`";
+        return Err(ConfigError::new(field, text, fix));
+    }
+    Ok(())
 }
 
 /// A request lacks what a policy counts by.

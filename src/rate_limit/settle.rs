@@ -6,7 +6,7 @@ use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
 use super::decision::{Decision, Outcome, Verdict};
-use super::headers::{self, Fields};
+use super::headers::{self, Announced, Fields};
 use super::quota::Quota;
 use super::reject::{Cause, Rejection};
 use super::report::Report;
@@ -170,7 +170,11 @@ impl Rules {
         windows: impl Iterator<Item = (&'w Window, Quota)>,
     ) -> Option<HeaderValue> {
         let enforced = windows.filter(|(window, _)| !self.is_shadow(window));
-        headers::policy(enforced.map(|(window, quota)| (&*window.name, quota)))
+        headers::policy(enforced.map(|(window, quota)| Announced {
+            name: &window.name,
+            quota,
+            unit: self.unit(window),
+        }))
     }
 
     fn count(&self, applied: &[Applied], decision: &Decision) {

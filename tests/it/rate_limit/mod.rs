@@ -17,6 +17,7 @@ use tower::{Layer, Service, ServiceExt};
 
 mod allocations;
 mod bodies;
+mod configured;
 mod fields;
 mod keys;
 mod policies;
