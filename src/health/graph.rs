@@ -14,6 +14,7 @@ use crate::config::ConfigError;
 pub(super) struct Graph {
     names: Vec<Arc<str>>,
     parents: Vec<Vec<usize>>,
+    parent_names: Vec<Arc<[Arc<str>]>>,
     ancestors: Vec<Mask>,
     /// Parents before children, and otherwise as declared.
     order: Vec<usize>,
@@ -58,8 +59,12 @@ impl Graph {
                 ancestors[index].join(&above);
             }
         }
+        let names: Vec<Arc<str>> = nodes.iter().map(|(name, _)| name.as_str().into()).collect();
+        let name = |parent: &usize| Arc::clone(&names[*parent]);
+        let parent_names = parents.iter().map(|of| of.iter().map(name).collect());
         Ok(Self {
-            names: nodes.iter().map(|(name, _)| name.as_str().into()).collect(),
+            parent_names: parent_names.collect(),
+            names,
             parents,
             ancestors,
             order,
@@ -72,6 +77,11 @@ impl Graph {
 
     pub(super) fn parents(&self, index: usize) -> &[usize] {
         &self.parents[index]
+    }
+
+    /// The names of [`parents`](Self::parents).
+    pub(super) fn parent_names(&self, index: usize) -> &Arc<[Arc<str>]> {
+        &self.parent_names[index]
     }
 
     /// Everything that `index` rests on, directly or not.

@@ -75,7 +75,10 @@
 //!       "latencyMs": 41.7, "output": "text for the public",
 //!       "since": "2026-11-22T20:52:22Z", "time": "2026-11-22T20:52:42Z"
 //!     },
-//!     { "name": "ledger", "scope": "shared", "status": "fail", "reason": "blocked", "blockedBy": ["database"] },
+//!     {
+//!       "name": "ledger", "scope": "shared", "dependsOn": ["database"],
+//!       "status": "fail", "reason": "blocked", "blockedBy": ["database"]
+//!     },
 //!     { "name": "disk", "scope": "local", "status": "pass", "observedValue": 61.5, "observedUnit": "percent" }
 //!   ]
 //! }

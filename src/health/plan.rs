@@ -241,6 +241,7 @@ impl Plan {
         Check {
             name: Arc::clone(self.graph.name(index)),
             scope: node.scope,
+            depends_on: Arc::clone(self.graph.parent_names(index)),
             status,
             reason,
             blocked_by,

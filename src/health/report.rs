@@ -190,6 +190,7 @@ impl Report {
 pub struct Check {
     pub(super) name: Arc<str>,
     pub(super) scope: Scope,
+    pub(super) depends_on: Arc<[Arc<str>]>,
     pub(super) status: Status,
     pub(super) reason: Option<Reason>,
     pub(super) blocked_by: Vec<Arc<str>>,
@@ -210,6 +211,11 @@ impl Check {
     #[must_use]
     pub const fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// The dependencies it rests on, as declared.
+    pub fn depends_on(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.depends_on.iter().map(|name| &**name)
     }
 
     /// How it is: its confirmed state, not merely its last result.
@@ -284,6 +290,7 @@ pub(super) mod tests {
         let check = |(index, &(scope, status, reason)): (usize, &(_, _, _))| Check {
             name: format!("d{index}").into(),
             scope,
+            depends_on: Arc::default(),
             status,
             reason,
             blocked_by: Vec::new(),

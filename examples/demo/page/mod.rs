@@ -31,13 +31,9 @@ fn render(nonce: &str, user: &str) -> String {
     include_str!("page.html")
         .replace("{{nonce}}", nonce)
         .replace("{{user}}", &escaped(user))
-        .replace("{{edges}}", EDGES)
         .replace("{{css}}", include_str!("page.css"))
         .replace("{{js}}", include_str!("page.js"))
 }
-
-/// The dependency graph, which the status document does not draw: parent and child.
-const EDGES: &str = "database>ledger";
 
 /// Text as the value of a quoted attribute.
 fn escaped(text: &str) -> String {

@@ -212,7 +212,6 @@ async function showHeaders() {
 
 const WORD = { pass: 'works', warn: 'degraded', fail: 'fails' };
 const STATE = { pass: 'ok', warn: 'warn', fail: 'fail' };
-const EDGES = document.body.dataset.edges.split(' ').map((edge) => edge.split('>')); // parent>child
 
 /** What waits for another is not what is broken. */
 const stateOf = ({ status, blockedBy }) => (blockedBy?.length ? 'wait' : STATE[status]);
@@ -253,7 +252,8 @@ function duration(seconds) {
 
 /** What depends on nothing stands left; what depends on it, right of it. */
 function drawGraph(dependencies) {
-  const level = (name) => Math.max(0, ...EDGES.filter(([, child]) => child === name).map(([parent]) => 1 + level(parent)));
+  const parentsOf = (name) => dependencies.find((one) => one.name === name)?.dependsOn ?? [];
+  const level = (name) => Math.max(0, ...parentsOf(name).map((parent) => 1 + level(parent)));
   const places = new Map();
   const rows = [];
   for (const one of dependencies) {
@@ -262,7 +262,8 @@ function drawGraph(dependencies) {
     places.set(one.name, { one, x: 4 + column * 200, y: 4 + row * 62 });
   }
   const height = 62 * (1 + Math.max(0, ...rows.filter((row) => row !== undefined)));
-  const lines = EDGES.filter((edge) => edge.every((name) => places.has(name))).map(([parent, child]) => {
+  const edges = dependencies.flatMap(({ name, dependsOn }) => (dependsOn ?? []).map((parent) => [parent, name]));
+  const lines = edges.map(([parent, child]) => {
     const [from, to] = [places.get(parent), places.get(child)];
     return draw('line', { x1: from.x + 140, y1: from.y + 25, x2: to.x, y2: to.y + 25, 'data-state': stateOf(from.one) });
   });

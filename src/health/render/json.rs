@@ -212,6 +212,8 @@ struct StatusDocument<'a> {
 struct DependencyDocument<'a> {
     name: &'a str,
     scope: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<&'a str>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
@@ -240,6 +242,7 @@ impl<'a> DependencyDocument<'a> {
         Self {
             name: &check.name,
             scope: check.scope.as_str(),
+            depends_on: check.depends_on().collect(),
             status: check.status.as_str(),
             reason: check.reason.map(|reason| reason.as_str()),
             blocked_by: check.blocked_by().collect(),

@@ -157,6 +157,8 @@ struct DependencyStatus {
     name: String,
     /// `local` or `shared`.
     scope: String,
+    /// What it rests on.
+    depends_on: Option<Vec<String>>,
     status: String,
     /// A reason code, where it is not well.
     reason: Option<String>,

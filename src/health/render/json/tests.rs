@@ -49,6 +49,7 @@ fn troubled() -> Report {
     }
     report.checks[0].failures = 4;
     report.checks[0].since = Some(SystemTime::UNIX_EPOCH);
+    report.checks[1].depends_on = ["database".into()].into();
     report.checks[1].blocked_by = vec!["database".into()];
     report
 }
@@ -107,10 +108,9 @@ fn the_status_document_says_what_runs_since_when_and_on_what() {
             "since": "1970-01-01T00:00:00Z", "time": "2026-11-22T22:36:40Z",
         })
     );
-    assert_eq!(
-        document["dependencies"][1]["blockedBy"],
-        json!(["database"])
-    );
+    let ledger = &document["dependencies"][1];
+    assert_eq!(ledger["dependsOn"], json!(["database"]));
+    assert_eq!(ledger["blockedBy"], json!(["database"]));
     assert_eq!(document["dependencies"][2]["observedValue"], 93.5);
 }
 
