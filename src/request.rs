@@ -21,13 +21,32 @@ pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, st
 ///
 /// [RFC 9110, 12.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 pub(crate) fn preferred<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> Option<usize> {
-    let mut values = headers.get_all(ACCEPT).iter().peekable();
-    if values.peek().is_none() {
-        return (N > 0).then_some(0);
+    let mut values = headers.get_all(ACCEPT).iter();
+    match (values.next(), values.next()) {
+        (None, _) => (N > 0).then_some(0),
+        (Some(only), None) if is_one_type(only.as_bytes()) => offers
+            .iter()
+            .position(|offer| only.as_bytes().eq_ignore_ascii_case(offer.as_bytes())),
+        (Some(only), None) if only == "*/*" => (N > 0).then_some(0),
+        _ => heaviest(headers, offers),
     }
+}
+
+/// Neither a list nor a wildcard, and without parameters: there is nothing to weigh. Most programs
+/// send that, or `*/*`.
+fn is_one_type(range: &[u8]) -> bool {
+    !range
+        .iter()
+        .any(|byte| matches!(byte, b',' | b';' | b'*' | b' ' | b'\t'))
+}
+
+/// The same for whatever a client may send.
+fn heaviest<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> Option<usize> {
     // How specific the best range for each offer is, and what weight it gives.
     let mut found: [Option<(u8, u16)>; N] = [None; N];
-    for range in values
+    for range in headers
+        .get_all(ACCEPT)
+        .iter()
         .filter(|value| value.to_str().is_ok())
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .take(MAX_RANGES)
@@ -220,6 +239,19 @@ mod tests {
                 headers.insert(ACCEPT, value);
             }
             prop_assert!(preferred(&headers, &OFFERS).is_none_or(|index| index < OFFERS.len()));
+        }
+
+        #[test]
+        fn what_is_seen_at_a_glance_is_what_weighing_finds(
+            range in prop_oneof![
+                prop::sample::select(vec![
+                    "*/*", "text/*", "text/plain", "TEXT/PLAIN", "text/html", "image/png", " text/plain", "text/plain\t", "*", "",
+                ]).prop_map(str::to_owned),
+                "[a-z/*,; =q.0-9]{0,12}",
+            ],
+        ) {
+            let headers = accept(&range);
+            prop_assert_eq!(preferred(&headers, &OFFERS), heaviest(&headers, &OFFERS), "{}", range);
         }
     }
 

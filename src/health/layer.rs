@@ -62,7 +62,6 @@ where
         let Some(route) = shared.route(request.uri().path()) else {
             return ResponseFuture::inner(self.inner.call(request));
         };
-        let (parts, _) = request.into_parts();
-        ResponseFuture::answered(shared.respond(route, &parts))
+        ResponseFuture::answered(shared.answer(route, request, |page| page))
     }
 }

@@ -111,13 +111,13 @@ impl Heads {
         }
     }
 
-    pub(super) fn get(&self, kind: Head, code: StatusCode) -> HeaderMap {
+    pub(super) fn get(&self, kind: Head, code: StatusCode) -> &HeaderMap {
         let heads = if code == StatusCode::OK {
             &self.good
         } else {
             &self.failing
         };
-        heads[kind as usize].clone()
+        &heads[kind as usize]
     }
 }
 

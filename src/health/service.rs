@@ -38,7 +38,6 @@ impl<A> Service<Request<A>> for HealthService {
         let shared = &self.health.shared;
         let route = self.only.or_else(|| shared.route(request.uri().path()));
         let route = route.unwrap_or(Route::Unknown);
-        let response = shared.respond(route, &request.into_parts().0);
-        ready(Ok(response.map(ResponseBody::local)))
+        ready(Ok(shared.answer(route, request, ResponseBody::local)))
     }
 }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::request::Parts;
-use http::{Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::graph::Mask;
@@ -18,7 +18,7 @@ use super::panic::caught;
 use super::render::Viewer;
 use super::report::Report;
 use super::route::{HEALTH_JSON, Head, Heads, Route};
-use super::snapshot::{Document, Gate, Snapshot};
+use super::snapshot::{Document, Gate, Page, Snapshot};
 use super::transitions::{self, Transitions};
 use crate::clock::{Clock, Instant};
 use crate::problem::Problem;
@@ -46,6 +46,20 @@ pub(super) struct Shared {
 
 /// The host's decision who sees details.
 pub(super) type ViewerFn = dyn Fn(&Parts) -> bool + Send + Sync;
+
+/// What a request is answered with: a finished page under a finished head, or something else.
+enum Choice<'a> {
+    Page(&'a Page, &'a HeaderMap),
+    Other(Response<Bytes>),
+}
+
+/// What of a request has a say in its answer.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
 
 struct Control {
     report: Arc<Report>,
@@ -142,61 +156,119 @@ impl Shared {
         })
     }
 
-    /// The answer to one request: a choice among finished pages.
-    pub(super) fn respond(&self, route: Route, parts: &Parts) -> Response<Bytes> {
-        match Read::of(&parts.method) {
-            Read::Get => self.page(route, parts),
-            Read::Head => without_body(self.page(route, parts)),
-            Read::Options => request::options(ALLOW),
-            Read::Refused => request::method_not_allowed(ALLOW),
+    /// The answer to one request: a choice among finished pages. `body` makes a body of the page.
+    ///
+    /// It is built in place, where the caller wants it: every move of a response is as dear as a
+    /// clock reading.
+    #[inline]
+    pub(super) fn answer<A, B>(
+        &self,
+        route: Route,
+        request: Request<A>,
+        body: impl FnOnce(Bytes) -> B,
+    ) -> Response<B> {
+        let Some(admits) = &self.viewers else {
+            let asked = Asked {
+                method: request.method(),
+                uri: request.uri(),
+                headers: request.headers(),
+            };
+            return self.respond(route, asked, Viewer::Public, body);
+        };
+        // Only the host's closure needs a request in parts: taking it apart moves all of it.
+        let (parts, _) = request.into_parts();
+        // One that panics has not said that this viewer may.
+        let viewer = match caught(|| admits(&parts)) {
+            Some(true) => Viewer::Details,
+            Some(false) | None => Viewer::Public,
+        };
+        let asked = Asked {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+        };
+        self.respond(route, asked, viewer, body)
+    }
+
+    #[inline]
+    fn respond<B>(
+        &self,
+        route: Route,
+        asked: Asked<'_>,
+        viewer: Viewer,
+        body: impl FnOnce(Bytes) -> B,
+    ) -> Response<B> {
+        let snapshot = self.snapshot.load();
+        match self.choose(&snapshot, route, asked, viewer) {
+            Choice::Page(page, head) => {
+                let mut response = Response::new(body(page.body.clone()));
+                *response.status_mut() = page.code;
+                *response.headers_mut() = head.clone();
+                response
+            }
+            Choice::Other(response) => response.map(body),
         }
     }
 
-    fn page(&self, route: Route, parts: &Parts) -> Response<Bytes> {
-        let viewer = self.viewer(parts);
-        let snapshot = self.snapshot.load();
-        let current: &Snapshot = if snapshot.fresh_until < self.clock.now() {
+    fn choose<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        route: Route,
+        asked: Asked<'_>,
+        viewer: Viewer,
+    ) -> Choice<'a> {
+        let read = Read::of(asked.method);
+        match read {
+            Read::Get | Read::Head => {}
+            Read::Options => return Choice::Other(request::options(ALLOW)),
+            Read::Refused => return Choice::Other(request::method_not_allowed(ALLOW)),
+        }
+        let current = if snapshot.fresh_until < self.clock.now() {
             self.tell_stale();
             &self.stale
         } else {
-            &snapshot
+            snapshot
         };
-        let gate = |gate: &Gate| {
-            let (excluded, verbose) = self.selection(&parts.uri);
-            (Head::Probe, gate.page(viewer, &excluded, verbose))
+        let gate = |gate: &'a Gate| {
+            let page = match asked.uri.query() {
+                None => gate.plain(viewer),
+                Some(_) => {
+                    let (excluded, verbose) = self.selection(asked.uri);
+                    gate.page(viewer, &excluded, verbose)
+                }
+            };
+            (page, Head::Probe)
         };
-        let document = |document: &Document| {
-            let head = dialect(&parts.headers);
-            (head, document.page(viewer, matches!(head, Head::Text)))
+        let document = |document: &'a Document| {
+            let head = dialect(asked.headers);
+            (document.page(viewer, matches!(head, Head::Text)), head)
         };
-        let (head, page) = match route {
+        let (page, head) = match route {
             Route::Live => gate(&current.live),
             Route::Ready => gate(&current.ready),
             // That it has started does not grow old.
             Route::Startup => gate(&snapshot.startup),
             Route::Report => document(&current.report),
             Route::One(index) => document(&current.each[index]),
-            Route::Status => (Head::Status, current.status[viewer as usize].clone()),
-            Route::Unknown => return Problem::new(StatusCode::NOT_FOUND).into_response(),
+            Route::Status => (&current.status[viewer as usize], Head::Status),
+            Route::Unknown => {
+                let problem = Problem::new(StatusCode::NOT_FOUND).into_response();
+                return Choice::Other(match read {
+                    Read::Head => without_body(problem),
+                    _ => problem,
+                });
+            }
         };
-        let mut response = Response::new(page.body);
-        *response.status_mut() = page.code;
-        *response.headers_mut() = self.heads.get(head, page.code);
-        response
+        let head = self.heads.get(head, page.code);
+        match read {
+            Read::Head => Choice::Other(without_body(page.answer(head))),
+            _ => Choice::Page(page, head),
+        }
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
         // Nothing that is done under the lock leaves it half done.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Who reads. A predicate that panics has not said that this viewer may.
-    fn viewer(&self, parts: &Parts) -> Viewer {
-        let admits = self.viewers.as_ref();
-        match admits.and_then(|admits| caught(|| admits(parts))) {
-            Some(true) => Viewer::Details,
-            Some(false) | None => Viewer::Public,
-        }
     }
 
     /// `?exclude=name`, repeatable, and `?verbose`. Unknown names and parameters change nothing.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, Response, StatusCode};
 
 use super::graph::Mask;
 use super::render::text::{self, Line};
@@ -46,9 +46,8 @@ impl Snapshot {
             ready: ready(report),
             startup: startup(report),
             report: Document {
-                code,
-                json: Viewer::ALL.map(|viewer| json::health(report, viewer).into()),
-                text: Viewer::ALL.map(|viewer| text::report(report, viewer).into()),
+                json: Viewer::ALL.map(|viewer| Page::new(code, json::health(report, viewer))),
+                text: Viewer::ALL.map(|viewer| Page::new(code, text::report(report, viewer))),
             },
             status: Viewer::ALL.map(|viewer| Page::new(code, json::status(report, viewer))),
             each: report.checks.iter().enumerate().map(each).collect(),
@@ -70,28 +69,43 @@ impl Page {
             body: body.into(),
         }
     }
+
+    fn passes(body: impl Into<Bytes>) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+
+    fn fails(body: impl Into<Bytes>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, body)
+    }
+
+    /// The whole answer, under `head`.
+    pub(super) fn answer(&self, head: &HeaderMap) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.code;
+        *response.headers_mut() = head.clone();
+        response
+    }
 }
 
 /// One document in its dialects, for each viewer.
 #[derive(Debug)]
 pub(super) struct Document {
-    code: StatusCode,
-    json: [Bytes; 2],
-    text: [Bytes; 2],
+    json: [Page; 2],
+    text: [Page; 2],
 }
 
 impl Document {
     fn of(check: &Check) -> Self {
+        let code = code(check.status());
         Self {
-            code: code(check.status()),
-            json: Viewer::ALL.map(|viewer| json::check(check, viewer).into()),
-            text: Viewer::ALL.map(|viewer| text::check(check, viewer).into()),
+            json: Viewer::ALL.map(|viewer| Page::new(code, json::check(check, viewer))),
+            text: Viewer::ALL.map(|viewer| Page::new(code, text::check(check, viewer))),
         }
     }
 
-    pub(super) fn page(&self, viewer: Viewer, as_text: bool) -> Page {
-        let bodies = if as_text { &self.text } else { &self.json };
-        Page::new(self.code, bodies[viewer as usize].clone())
+    pub(super) fn page(&self, viewer: Viewer, as_text: bool) -> &Page {
+        let pages = if as_text { &self.text } else { &self.json };
+        &pages[viewer as usize]
     }
 }
 
@@ -103,10 +117,11 @@ pub(super) struct Gate {
     /// other than a check makes it fail.
     failing: Mask,
     excludable: bool,
+    ok: Page,
     /// What everyone sees of a failure without details.
-    brief: Bytes,
-    verbose: Bytes,
-    excluded: Bytes,
+    brief: Page,
+    verbose: Page,
+    excluded: Page,
 }
 
 impl Gate {
@@ -118,32 +133,41 @@ impl Gate {
         }
         let passes = !own && failing.is_empty();
         let lines: Vec<_> = lines.iter().map(|(_, line)| *line).collect();
+        let verbose = text::verbose(name, &lines, reasons, passes, false);
         Self {
             passes,
             failing,
             excludable: !own,
-            brief: text::failed(name, reasons).into(),
-            verbose: text::verbose(name, &lines, reasons, passes, false).into(),
-            excluded: text::verbose(name, &lines, reasons, passes, true).into(),
+            ok: Page::passes(text::OK),
+            brief: Page::fails(text::failed(name, reasons)),
+            verbose: if passes {
+                Page::passes(verbose)
+            } else {
+                Page::fails(verbose)
+            },
+            excluded: Page::passes(text::verbose(name, &lines, reasons, passes, true)),
         }
     }
 
-    /// The page for one request: which checks it excludes, and whether it wants every line.
-    pub(super) fn page(&self, viewer: Viewer, excluded: &Mask, verbose: bool) -> Page {
+    /// The page for a request that asks for nothing in particular.
+    pub(super) fn plain(&self, viewer: Viewer) -> &Page {
+        match viewer {
+            _ if self.passes => &self.ok,
+            Viewer::Public => &self.brief,
+            // A failure is always told in full to those who may know.
+            Viewer::Details => &self.verbose,
+        }
+    }
+
+    /// The page for a request that excludes checks, or wants every line.
+    pub(super) fn page(&self, viewer: Viewer, excluded: &Mask, verbose: bool) -> &Page {
         let verbose = verbose && viewer == Viewer::Details;
         if self.passes {
-            let body = if verbose { self.verbose.clone() } else { OK };
-            Page::new(StatusCode::OK, body)
+            if verbose { &self.verbose } else { &self.ok }
         } else if self.excludable && self.failing.is_subset(excluded) {
-            let body = if verbose { self.excluded.clone() } else { OK };
-            Page::new(StatusCode::OK, body)
+            if verbose { &self.excluded } else { &self.ok }
         } else {
-            // A failure is always told in full to those who may know.
-            let body = match viewer {
-                Viewer::Public => &self.brief,
-                Viewer::Details => &self.verbose,
-            };
-            Page::new(StatusCode::SERVICE_UNAVAILABLE, body.clone())
+            self.plain(viewer)
         }
     }
 }
@@ -202,5 +226,3 @@ fn code(status: Status) -> StatusCode {
         _ => StatusCode::OK,
     }
 }
-
-const OK: Bytes = Bytes::from_static(text::OK.as_bytes());
