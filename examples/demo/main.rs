@@ -24,6 +24,7 @@ use self::session::Sessions;
 
 mod api;
 mod args;
+mod changes;
 mod guards;
 mod page;
 mod repository;
@@ -89,6 +90,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let (health, driver) = health.details_for(|_| true).build()?;
     tokio::spawn(tailer);
     tokio::spawn(driver);
+    tokio::spawn(changes::tell(health.clone(), repository.clone()));
 
     let app = App {
         repository,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::events::Events;
 use crate::server::{Demo, wait_for};
 
 #[test]
@@ -124,6 +125,22 @@ fn the_demos_own_lock_shows_the_same() {
         (demo.get("/readyz").send().status == 200).then_some(())
     });
     demo.pay(&demo.session("u1"), 1.0);
+
+    // Both changes are in the log, for everybody, although the database could not take the first.
+    let mut changes = Events::open(demo.get("/api/events?type=health.changed&recent=10"));
+    let (failed, recovered) = (changes.next_data(), changes.next_data());
+    assert_eq!(
+        (&failed["status"], &failed["ready"], &failed["reasons"]),
+        (&json!("fail"), &json!(false), &json!(["locked"]))
+    );
+    assert_eq!(failed["rootCauses"], json!(["database"]));
+    assert_eq!(failed["blocked"], json!(["ledger"]));
+    assert_eq!(
+        (&recovered["status"], &recovered["rootCauses"]),
+        (&json!("pass"), &json!([]))
+    );
+    let at = |change: &Value| change["at"].as_str().unwrap().to_owned();
+    assert!(at(&failed) < at(&recovered), "dated when they happened");
 }
 
 #[test]

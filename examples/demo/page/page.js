@@ -87,6 +87,7 @@ function listen(from = '') {
   if (!from) {
     $('transactions').replaceChildren();
     $('announcements').replaceChildren();
+    $('changes').replaceChildren();
     showEmpty();
   }
   const query = new URLSearchParams(from ? { last_event_id: from } : { recent: '50' });
@@ -108,6 +109,7 @@ function listen(from = '') {
   });
   on('transaction.created', (event) => showTransaction(JSON.parse(event.data)));
   on('announcement', (event) => showAnnouncement(JSON.parse(event.data)));
+  on('health.changed', (event) => showChange(JSON.parse(event.data)));
   on('superseded', () => { // by a newer page of this user: coming back would end that one
     opened.close();
     pill('stream-state', 'fail', 'open elsewhere');
@@ -228,7 +230,10 @@ function measure({ latencyMs, observedValue, observedUnit }) {
   return latencyMs === undefined ? '' : `${latencyMs.toFixed(1)} ms`;
 }
 
+let polling;
+
 async function pollHealth() {
+  clearTimeout(polling);
   try {
     const status = await (await fetch('/api/status', { cache: 'no-store' })).json();
     const dependencies = status.dependencies ?? [];
@@ -242,7 +247,19 @@ async function pollHealth() {
   } catch {
     pill('health-state', 'fail', 'cannot be reached');
   }
-  setTimeout(pollHealth, document.hidden ? 10000 : 1500);
+  clearTimeout(polling);
+  polling = setTimeout(pollHealth, document.hidden ? 10000 : 1500);
+}
+
+function showChange({ status, reasons, rootCauses, blocked, at }) {
+  const causes = rootCauses.length ? `: ${rootCauses.join(', ')} (${reasons.map(readable).join(', ')})` : '';
+  const waits = blocked.length ? `; ${blocked.join(', ')} blocked` : '';
+  $('changes').prepend(make('li', { class: 'fresh', 'data-state': STATE[status] },
+    make('span', {}, WORD[status] + causes + waits),
+    make('time', { class: 'end', datetime: at }, clock.format(new Date(at)))));
+  while ($('changes').childElementCount > 5) $('changes').lastElementChild.remove();
+  clearTimeout(polling);
+  polling = setTimeout(pollHealth, 100);
 }
 
 function duration(seconds) {

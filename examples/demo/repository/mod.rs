@@ -36,6 +36,8 @@ pub(crate) struct Repository {
     epoch: Epoch,
     session_key: [u8; 32],
     writer: Handle,
+    /// Writes what may come later, and so never waits for the lock.
+    patient: Handle,
     /// What the API reads.
     reader: Handle,
     /// What the event log reads: a long replay does not hold up the API.
@@ -70,6 +72,7 @@ impl Repository {
             epoch: Epoch::new(u64::from_ne_bytes(epoch.to_ne_bytes())),
             session_key,
             writer: Handle::open(&path, BUSY)?,
+            patient: Handle::open(&path, Duration::ZERO)?,
             reader: Handle::open(&path, BUSY)?,
             log: Handle::open(&path, BUSY)?,
             committed: watch::Sender::new(()),

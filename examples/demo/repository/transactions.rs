@@ -1,10 +1,13 @@
 //! Writing transactions and announcements, each with its event, and listing them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bartizan::event_stream::NewEvent;
 use rusqlite::{OptionalExtension, Row, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::connection::Handle;
 use super::events::append;
 use super::{Error, Repository};
 
@@ -83,6 +86,29 @@ impl Repository {
         .await
     }
 
+    /// Appends a change of health, dated when it happened, as the public event `health.changed`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`record`](Self::record), at once: nothing of the API waits behind this.
+    pub(crate) async fn tell(&self, change: impl Serialize, at: SystemTime) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct Dated<T> {
+            #[serde(flatten)]
+            change: T,
+            at: String,
+        }
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let change = serde_json::to_value(change).unwrap_or_default();
+        self.write_on(&self.patient, move |db| {
+            let at = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1, 'unixepoch')";
+            let at = db.query_row(at, [since.as_secs_f64()], |row| row.get(0))?;
+            append(db, &event("health.changed", &Dated { change, at })?)?;
+            Ok(())
+        })
+        .await
+    }
+
     /// The newest transactions of `user`, newest first.
     ///
     /// # Errors
@@ -107,8 +133,16 @@ impl Repository {
         T: Send + 'static,
         F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_on(&self.writer, work).await
+    }
+
+    async fn write_on<T, F>(&self, connection: &Handle, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
         let committed = self.committed.clone();
-        self.writer
+        connection
             .run(move |db| {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let done = work(&transaction)?;

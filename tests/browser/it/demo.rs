@@ -178,7 +178,29 @@ async fn a_locked_database_shows_as_the_cause_of_the_rest_and_recovers() {
     let told = browser.find(Locator::Id("health-state")).await.unwrap();
     assert_eq!(told.text().await.unwrap(), "fails: database");
     shows(&browser, "#graph line[data-state=fail]").await;
+    let text = async |selector: &str| {
+        shows(&browser, selector).await;
+        let found = browser.find(Locator::Css(selector)).await.unwrap();
+        found.text().await.unwrap()
+    };
+    assert_eq!(text("#graph g[data-state=wait] .state").await, "blocked");
+    assert_eq!(
+        text("#dependencies [data-state=wait] strong").await,
+        "ledger"
+    );
+    assert_eq!(
+        text("#dependencies [data-state=fail] strong").await,
+        "database"
+    );
+
     shows(&browser, "#health-state[data-state=ok]").await;
+    shows(&browser, "#graph line[data-state=ok]").await;
+    // Both changes come over the stream, once the database takes them.
+    let recovered = text("#changes li:first-child[data-state=ok] span").await;
+    assert_eq!(recovered, "works");
+    let failed = text("#changes li[data-state=fail] span").await;
+    assert_eq!(failed, "fails: database (locked); ledger blocked");
+    assert_eq!(beyond_the_network(&browser).await, []);
 }
 
 async fn beyond_the_network(browser: &Browser) -> Vec<Problem> {

@@ -41,7 +41,7 @@ fn this() {}
         ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event. What cannot be resumed is told by the event `reset`"),
     ),
     responses(
-        (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
+        (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`, `health.changed`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
           `superseded` where `--streams-per-user` makes room for a newer stream. \
           Over the limit, a browser's EventSource is asked to come back instead of being refused.", content_type = "text/event-stream", body = String),
         (status = 400, description = "A parameter cannot be read", content_type = "application/problem+json", body = ProblemDocument),
