@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Features, separated by commas, and the most crates that their build may compile.
-const LIMITS: [(&str, usize); 10] = [
+const LIMITS: [(&str, usize); 11] = [
     ("", 29),
     ("rate-limit", 35),
     ("governor", 55),
@@ -15,10 +15,11 @@ const LIMITS: [(&str, usize); 10] = [
     ("event-stream", 40),
     ("health", 47),
     ("default", 74),
+    ("websocket", 54),
     // Drivers, and what sqlx needs for names of hosts and for passwords.
     ("health,redis", 84),
     ("health,postgres", 126),
-    ("full", 146),
+    ("full", 151),
 ];
 
 /// The crates that `cargo` would compile for a library with these features.

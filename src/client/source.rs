@@ -82,10 +82,15 @@ impl ClientSource {
     /// The scheme alone, for those who need no address: where no proxy is believed the peer makes no
     /// difference, so its absence is no fault.
     pub fn scheme<B>(&self, request: &Request<B>) -> Scheme {
+        self.scheme_of(request.extensions(), request.headers())
+    }
+
+    /// The scheme, from the parts of a request whose body is elsewhere.
+    pub(crate) fn scheme_of(&self, extensions: &Extensions, headers: &HeaderMap) -> Scheme {
         if self.proxies.is_some() {
-            return self.identify(request).scheme();
+            return self.client(extensions, headers).scheme();
         }
-        self.told.untrusted(request.headers());
+        self.told.untrusted(headers);
         self.own_scheme()
     }
 

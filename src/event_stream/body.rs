@@ -45,7 +45,7 @@ enum Phase {
     /// Nothing was sent.
     Opening,
     Open,
-    Ended,
+    Ended(Closing),
 }
 
 /// What the hub asked for, under way.
@@ -87,11 +87,26 @@ impl EventBody {
         self.work.is_some()
     }
 
+    /// Why it has ended, if it has.
+    #[allow(dead_code, reason = "only a WebSocket tells it apart")]
+    pub(super) fn ended(&self) -> Option<Closing> {
+        match self.phase {
+            Phase::Ended(why) => Some(why),
+            Phase::Opening | Phase::Open => None,
+        }
+    }
+
+    /// How often it says something.
+    #[allow(dead_code, reason = "only a WebSocket listens for an answer")]
+    pub(super) fn keep_alive(&self) -> Duration {
+        self.connection.hub.settings.keep_alive
+    }
+
     /// The next frame, or `None` when the stream has ended.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match self.phase {
             Phase::Open => {}
-            Phase::Ended => return Poll::Ready(None),
+            Phase::Ended(_) => return Poll::Ready(None),
             Phase::Opening => {
                 self.phase = Phase::Open;
                 return Poll::Ready(Some(encode::opening(self.connection.hub.retry())));
@@ -129,7 +144,7 @@ impl EventBody {
                 Step::Recent { limit, selector } => self.work = Some(self.recent(limit, selector)),
                 Step::Recheck => self.work = self.recheck(),
                 Step::Close(why, cursor) => {
-                    self.phase = Phase::Ended;
+                    self.phase = Phase::Ended(why);
                     return Poll::Ready(Some(self.farewell(why, cursor)));
                 }
             }
@@ -264,7 +279,7 @@ impl Body for EventBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.phase == Phase::Ended
+        matches!(self.phase, Phase::Ended(_))
     }
 }
 

@@ -141,7 +141,7 @@ fn lines(data: &str) -> impl Iterator<Item = &str> {
 /// The type that a block without an `event` field has.
 pub(super) const DEFAULT_TYPE: &str = "message";
 
-mod block;
+pub(super) mod block;
 
 #[cfg(test)]
 pub(super) mod tests;

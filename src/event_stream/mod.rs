@@ -1,4 +1,4 @@
-//! A log with many readers: Server-Sent Events and long-poll, with nothing lost.
+//! A log with many readers: Server-Sent Events, WebSockets and long-poll, with nothing lost.
 //!
 //! The host's repository is the log ([`EventStore`]; [`MemoryStore`] is the one that comes with the
 //! crate). An [`EventHub`] reads it once for the whole process, and an [`EventStream`] answers each
@@ -36,6 +36,9 @@
 //!    the header, says what `event: reset` says, before the events. About 256 KiB come at a time. An
 //!    id from a stream goes on in a long-poll and the other way round; `?wait=0` tells a new client
 //!    at once where the log ends.
+//!
+//! 10. With the feature `websocket` and [`EventStream::websockets`] the same URL answers a WebSocket
+//!     handshake, again with the same events, rights, limits and ids; see [`WebSockets`].
 //!
 //! [`respond()`] is for a stream of events that is nobody's log.
 //!
@@ -102,6 +105,9 @@ pub use self::service::EventStream;
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use self::store::conformance;
 pub use self::store::{Bounds, EventStore, MemoryStore, Page, Read};
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub use self::websocket::{WebSocketConnection, WebSockets};
 
 mod authorize;
 mod batch;
@@ -118,3 +124,6 @@ mod respond;
 mod selector;
 mod service;
 mod store;
+mod upgrade;
+#[cfg(feature = "websocket")]
+mod websocket;

@@ -20,6 +20,7 @@ use super::hub::{EventHub, Opening, Unavailable};
 use super::id::EventId;
 use super::long_poll;
 use super::request::{Asked, BadParameter, Form, Start};
+use super::upgrade::{Switch, Upgrade};
 use crate::body::ResponseBody;
 use crate::problem::Problem;
 use crate::rand;
@@ -35,6 +36,8 @@ use crate::shed;
 pub struct EventStream {
     hub: EventHub,
     authorize: Option<Arc<dyn DynAuthorize>>,
+    /// What a request may switch to instead of a stream.
+    pub(super) upgrade: Option<Arc<dyn Upgrade>>,
 }
 
 impl EventStream {
@@ -43,6 +46,7 @@ impl EventStream {
         Self {
             hub,
             authorize: None,
+            upgrade: None,
         }
     }
 
@@ -53,7 +57,13 @@ impl EventStream {
     }
 
     /// Opens the stream that was granted, or says why not.
-    fn open(&self, caller: Caller, asked: Asked, grant: Grant) -> ResponseFuture {
+    fn open(
+        &self,
+        caller: Caller,
+        asked: Asked,
+        switch: Option<Switch>,
+        grant: Grant,
+    ) -> ResponseFuture {
         let Some(selector) = grant.select(&asked.filter) else {
             let detail = "the query asks for events that are not granted to the caller";
             let problem = Problem::new(StatusCode::FORBIDDEN).detail(detail);
@@ -86,6 +96,9 @@ impl EventStream {
                     })
                 });
                 let body = EventBody::new(connection, watch);
+                if let Some(switch) = switch {
+                    return ResponseFuture::ready(local(told(switch(body), reset)));
+                }
                 match asked.form {
                     Form::Stream => {
                         let stream = head::stream(ResponseBody::inner(body));
@@ -122,7 +135,7 @@ impl<B> Service<Request<B>> for EventStream {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let (parts, _) = request.into_parts();
+        let (mut parts, _) = request.into_parts();
         let head_only = match Read::of(&parts.method) {
             Read::Get => false,
             Read::Head => true,
@@ -130,6 +143,11 @@ impl<B> Service<Request<B>> for EventStream {
             Read::Refused => {
                 return ResponseFuture::ready(local(request::method_not_allowed(ALLOW)));
             }
+        };
+        let upgrade = self.upgrade.as_ref();
+        let switch = match upgrade.and_then(|it| it.read(&mut parts)).transpose() {
+            Ok(switch) => switch,
+            Err(refusal) => return ResponseFuture::ready(local(refusal)),
         };
         let asked = match Asked::read(&parts) {
             Ok(asked) => asked,
@@ -140,13 +158,13 @@ impl<B> Service<Request<B>> for EventStream {
             event_source: shed::is_event_source(&parts.method, &parts.headers),
         };
         let Some(authorize) = &self.authorize else {
-            return self.open(caller, asked, Grant::public());
+            return self.open(caller, asked, switch, Grant::public());
         };
         let (this, authorize) = (self.clone(), Arc::clone(authorize));
         ResponseFuture::asking(async move {
             match granted(&*authorize, parts).await {
                 Ok(grant) => {
-                    let Ok(answer) = this.open(caller, asked, grant).await;
+                    let Ok(answer) = this.open(caller, asked, switch, grant).await;
                     answer
                 }
                 Err(denied) => local(turn_away(&caller, &denied)),

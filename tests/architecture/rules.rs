@@ -14,7 +14,7 @@ pub(crate) const SHARED: [&str; 10] = [
 ];
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 19] = [
+pub(crate) const PURE: [&str; 22] = [
     "batch",
     "csp",
     "decision",
@@ -22,9 +22,12 @@ pub(crate) const PURE: [&str; 19] = [
     "forwarded",
     "gcra",
     "graph",
+    "handshake",
     "id",
     "index",
+    "message",
     "node",
+    "origin",
     "plan",
     "prefix",
     "quota",

@@ -11,6 +11,8 @@ pub(in crate::event_stream) struct Block<'a> {
     pub(in crate::event_stream) kind: Option<&'a str>,
     /// `None` for a block that fires nothing. Line ends are LF.
     pub(in crate::event_stream) data: Option<Cow<'a, str>>,
+    /// When to come back, in milliseconds.
+    pub(in crate::event_stream) retry: Option<&'a str>,
 }
 
 /// The blocks of a frame. A line of data is never empty on the wire, so an empty line ends a block.
@@ -25,6 +27,7 @@ impl<'a> Block<'a> {
             match line.split_once(": ") {
                 Some(("id", id)) => block.id = Some(id),
                 Some(("event", kind)) => block.kind = Some(kind),
+                Some(("retry", retry)) => block.retry = Some(retry),
                 Some(("data", line)) => match &mut block.data {
                     None => block.data = Some(Cow::Borrowed(line)),
                     Some(data) => {

@@ -13,7 +13,9 @@ mod hosts;
 mod lifecycle;
 mod long_poll;
 mod reader;
+mod socket;
 mod stacks;
+mod websocket;
 
 /// A hub that is fed.
 fn feed(builder: EventHubBuilder<MemoryStore>) -> EventHub {
