@@ -94,7 +94,9 @@ impl ClientSource {
         self.own_scheme()
     }
 
-    fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Client {
+    /// The same, from the parts of a request that matter.
+    #[inline]
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Client {
         let own = self.own_scheme();
         let Some(peer) = (self.peer)(extensions) else {
             self.told.no_peer(self.extension);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::store::Check;
 
@@ -34,9 +34,11 @@ impl Decision {
 
     /// The decision about a single check.
     pub(super) fn of_one(check: &Check<'_>, verdict: Verdict) -> Self {
+        let mut verdicts = SmallVec::new();
+        verdicts.push(verdict);
         Self {
             allowed: check.is_shadow() || verdict.has_passed(),
-            verdicts: smallvec![verdict],
+            verdicts,
         }
     }
 

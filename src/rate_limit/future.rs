@@ -37,30 +37,26 @@ pin_project! {
     }
 }
 
+// Each is written where it is returned: a future of this size is not worth moving once more.
 impl<F, P> ResponseFuture<F, P> {
     pub(super) fn held(parked: P) -> Self {
-        State::Held { parked }.into()
+        Self {
+            state: State::Held { parked },
+        }
     }
 
-    pub(super) fn passed(future: F, passed: Passed) -> Self {
-        let passed = Some(passed);
-        State::Inner { future, passed }.into()
-    }
-
-    pub(super) fn unmetered(future: F) -> Self {
-        let passed = None;
-        State::Inner { future, passed }.into()
+    pub(super) fn passed(future: F, passed: Option<Passed>) -> Self {
+        Self {
+            state: State::Inner { future, passed },
+        }
     }
 
     pub(super) fn refused(response: Box<Response<Bytes>>) -> Self {
-        let response = Some(response);
-        State::Refused { response }.into()
-    }
-}
-
-impl<F, P> From<State<F, P>> for ResponseFuture<F, P> {
-    fn from(state: State<F, P>) -> Self {
-        Self { state }
+        Self {
+            state: State::Refused {
+                response: Some(response),
+            },
+        }
     }
 }
 
@@ -76,17 +72,14 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProjection::Held { parked } => match ready!(parked.poll(cx)) {
-                    Ok((future, passed)) => State::Inner {
-                        future,
-                        passed: Some(passed),
-                    },
+                    Ok((future, passed)) => State::Inner { future, passed },
                     Err(response) => State::Refused {
                         response: Some(response),
                     },
                 },
                 StateProjection::Inner { future, passed } => {
                     let mut response = ready!(future.poll(cx))?;
-                    if let Some(passed) = passed.take() {
+                    if let Some(passed) = passed {
                         passed.mark(&mut response);
                     }
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));

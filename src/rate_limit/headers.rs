@@ -58,16 +58,16 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Adds the fields: a list continues the one that an inner layer or the handler sent, and an
+    /// Adds the fields, once: a list continues the one that an inner layer or the handler sent, and an
     /// older field that is there stays.
-    pub(super) fn write(self, headers: &mut HeaderMap) {
-        if let Some(policy) = self.policy {
+    pub(super) fn write(&mut self, headers: &mut HeaderMap) {
+        if let Some(policy) = self.policy.take() {
             headers.append(RATE_LIMIT_POLICY, policy);
         }
-        if let Some(limit) = self.limit {
+        if let Some(limit) = self.limit.take() {
             headers.append(RATE_LIMIT, limit);
         }
-        if let Some(legacy) = self.legacy {
+        if let Some(legacy) = self.legacy.take() {
             for (name, value) in LEGACY.into_iter().zip(*legacy) {
                 headers.entry(name).or_insert(value);
             }

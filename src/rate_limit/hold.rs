@@ -37,7 +37,7 @@ where
 }
 
 /// What the inner service does next, or the refusal.
-pub(super) type Released<F> = Result<(F, Passed), Box<Response<Bytes>>>;
+pub(super) type Released<F> = Result<(F, Option<Passed>), Box<Response<Bytes>>>;
 
 /// What it takes to act on the decision once it is here.
 #[allow(unnameable_types, reason = "part of a sealed trait")]
@@ -98,7 +98,10 @@ where
         let settled = hold
             .rules
             .settle(&mut request, &hold.applied, &decision)
-            .map(|passed| (service.call(request), passed));
+            .map(|pass| {
+                let passed = hold.rules.passed(&hold.applied, &decision, pass);
+                (service.call(request), passed)
+            });
         Poll::Ready(settled)
     }
 }

@@ -19,7 +19,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use http::Request;
 use http::header::HeaderName;
 
 use super::head::Head;
@@ -136,15 +135,14 @@ impl Key {
     }
 
     /// The digest of one request's value, or what to do without it.
-    pub(super) fn of<B>(
+    pub(super) fn of(
         &self,
-        request: &Request<B>,
         head: &Head<'_>,
         route: Option<&CompiledRoute>,
     ) -> Result<u64, Missing> {
         let found = match &self.source {
             Source::ClientIp(source, prefix) => source
-                .identify(request)
+                .client(head.extensions(), head.headers())
                 .ip()
                 .map(|ip| digest(&prefix.bucket(ip))),
             Source::Header(Ok(name)) => {
@@ -168,7 +166,7 @@ impl Key {
                 let mut hasher = DIGEST_KEY.hasher();
                 for part in parts {
                     // Each part is 64 bits by now, so no two tuples read the same.
-                    hasher.write_u64(part.of(request, head, route)?);
+                    hasher.write_u64(part.of(head, route)?);
                 }
                 Some(hasher.finish())
             }

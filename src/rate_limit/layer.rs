@@ -87,7 +87,7 @@ impl RateLimitLayer {
     fn applied<B>(&self, policy: &str, request: &Request<B>) -> Option<AppliedList> {
         let rules = &self.shared.rules;
         let mut applied = AppliedList::new();
-        rules.applied(request, &mut applied).ok()?;
+        rules.applied(&rules.head(request), &mut applied).ok()?;
         let applied = rules.of_policy(policy, applied);
         (!applied.is_empty()).then_some(applied)
     }

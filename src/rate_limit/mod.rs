@@ -106,6 +106,7 @@ mod headers;
 mod hold;
 pub mod key;
 mod layer;
+mod live;
 #[cfg(feature = "serde")]
 mod load;
 mod policy;

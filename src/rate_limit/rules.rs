@@ -3,15 +3,14 @@
 use std::iter;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::HeaderValue;
 use http::{Extensions, Request};
 use smallvec::SmallVec;
 
 use super::head::Head;
 use super::headers::Headers;
 use super::key::{Key, Missing};
+use super::live::{Live, Quotas};
 use super::policy::{Cost, Policy};
 use super::quota::Quota;
 use super::reject::{self, Reject};
@@ -24,18 +23,9 @@ use crate::trace::Counter;
 pub(super) struct Rules {
     pub(super) policies: Vec<Rule>,
     pub(super) windows: Vec<Window>,
-    /// What can change while the layer runs: read without a lock, and replaced as a whole.
-    pub(super) quotas: ArcSwap<Quotas>,
+    /// What can change while the layer runs.
+    pub(super) quotas: Live,
     pub(super) settings: Settings,
-}
-
-/// The quotas of all windows at one time.
-#[derive(Default)]
-pub(super) struct Quotas {
-    /// In the order of [`Rules::windows`], each with the `RateLimit-Policy` list of it alone.
-    pub(super) windows: Vec<(Quota, Option<HeaderValue>)>,
-    /// The `RateLimit-Policy` list of all windows.
-    pub(super) announced: Option<HeaderValue>,
 }
 
 /// What is set on the builder beside the policies.
@@ -103,7 +93,7 @@ impl Rules {
         let mut rules = Self {
             policies: Vec::with_capacity(policies.len()),
             windows: Vec::new(),
-            quotas: ArcSwap::default(),
+            quotas: Live::new(Quotas::default()),
             settings,
         };
         let mut quotas = Vec::new();
@@ -111,7 +101,7 @@ impl Rules {
             quotas.extend(policy.windows.iter().map(|(_, quota)| *quota));
             rules.add(policy)?;
         }
-        rules.quotas.store(Arc::new(rules.at(&quotas)));
+        rules.quotas = Live::new(rules.at(&quotas));
         Ok(rules)
     }
 
@@ -181,7 +171,7 @@ impl Rules {
             Ok::<_, ConfigError>((index, quota))
         };
         let changes: Vec<_> = changes.into_iter().map(change).collect::<Result<_, _>>()?;
-        self.quotas.rcu(|current| {
+        self.quotas.change(|current| {
             let mut quotas: Vec<_> = current.windows.iter().map(|(quota, _)| *quota).collect();
             for (index, quota) in &changes {
                 quotas[*index] = *quota;
@@ -202,23 +192,25 @@ impl Rules {
         }
     }
 
+    /// What policies see of a request.
+    pub(super) fn head<'r, B>(&self, request: &'r Request<B>) -> Head<'r> {
+        let template = self.settings.template.as_ref();
+        Head::new(
+            request,
+            template.and_then(|find| find(request.extensions())),
+        )
+    }
+
     /// Adds the windows that apply to a request, policy by policy. They are written where they stay:
     /// a list that has room for four is too large to be handed about.
     ///
     /// # Errors
     ///
     /// The policy whose key the request lacks and may not.
-    pub(super) fn applied<B>(
-        &self,
-        request: &Request<B>,
-        applied: &mut AppliedList,
-    ) -> Result<(), usize> {
-        let template = self.settings.template.as_ref();
-        let template = template.and_then(|find| find(request.extensions()));
-        let head = Head::new(request, template);
+    pub(super) fn applied(&self, head: &Head<'_>, applied: &mut AppliedList) -> Result<(), usize> {
         let quotas = self.quotas.load();
         for (index, rule) in self.policies.iter().enumerate() {
-            apply(rule, &quotas, request, &head, applied).map_err(|NoKey| index)?;
+            apply(rule, &quotas, head, applied).map_err(|NoKey| index)?;
         }
         Ok(())
     }
@@ -265,10 +257,9 @@ impl Rules {
 }
 
 /// Adds the windows of one policy, if it applies.
-fn apply<B>(
+fn apply(
     rule: &Rule,
     quotas: &Quotas,
-    request: &Request<B>,
     head: &Head<'_>,
     applied: &mut AppliedList,
 ) -> Result<(), NoKey> {
@@ -277,7 +268,7 @@ fn apply<B>(
     if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head)) {
         return Ok(());
     }
-    let key = match rule.key.of(request, head, route) {
+    let key = match rule.key.of(head, route) {
         Ok(key) => key,
         Err(Missing::Reject) if !policy.shadow => return Err(NoKey),
         Err(Missing::Skip) => return Ok(()),

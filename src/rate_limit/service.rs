@@ -1,6 +1,7 @@
 //! The service: asks, and carries out what was decided.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -67,19 +68,23 @@ where
             clock,
         } = &*self.shared;
         let mut applied = AppliedList::new();
-        if let Err(policy) = rules.applied(&request, &mut applied) {
+        if let Err(policy) = rules.applied(&rules.head(&request), &mut applied) {
             return ResponseFuture::refused(rules.no_key(&request, policy));
         }
         let answer = match &*applied {
-            [] => return ResponseFuture::unmetered(self.inner.call(request)),
+            [] => return ResponseFuture::passed(self.inner.call(request), None),
             // The usual case, without a list.
-            [only] => store.check(&[rules.check(only)], clock),
+            [only] => store.check(slice::from_ref(&rules.check(only)), clock),
             several => store.check(&rules.checks(several), clock),
         };
         match answer {
-            Answer::Now(decision) => match rules.settle(&mut request, &applied, &decision) {
+            // By reference: a decision has room for several verdicts, and is not worth moving.
+            Answer::Now(ref decision) => match rules.settle(&mut request, &applied, decision) {
                 // The service that was polled ready is the one called: no clone, nothing held.
-                Ok(passed) => ResponseFuture::passed(self.inner.call(request), passed),
+                Ok(pass) => {
+                    let passed = rules.passed(&applied, decision, pass);
+                    ResponseFuture::passed(self.inner.call(request), passed)
+                }
                 Err(response) => ResponseFuture::refused(response),
             },
             Answer::Later(wait) => {

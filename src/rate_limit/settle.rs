@@ -13,21 +13,27 @@ use super::report::Report;
 use super::rules::{Applied, Rules, Window};
 use crate::trace::emit;
 
-/// What a request that passes takes along.
+/// What the response to a request that has passed is marked with.
 #[derive(Debug, Default)]
 #[allow(unnameable_types, reason = "part of a sealed trait")]
 pub struct Passed {
-    pub(super) fields: Fields,
-    pub(super) report: Option<Report>,
+    fields: Fields,
+    report: Option<Report>,
+}
+
+/// Leave to pass, and what was said about it on the way in.
+pub(super) struct Pass {
+    tells: bool,
+    report: Option<Report>,
 }
 
 impl Passed {
-    /// Marks a response on its way out. One that switches protocols stays as it is.
-    pub(super) fn mark<B>(self, response: &mut Response<B>) {
+    /// Marks a response on its way out, once. One that switches protocols stays as it is.
+    pub(super) fn mark<B>(&mut self, response: &mut Response<B>) {
         if !response.status().is_informational() {
             self.fields.write(response.headers_mut());
         }
-        if let Some(report) = self.report {
+        if let Some(report) = self.report.take() {
             response.extensions_mut().insert(report);
         }
     }
@@ -44,30 +50,52 @@ impl Rules {
         request: &mut Request<B>,
         applied: &[Applied],
         decision: &Decision,
-    ) -> Result<Passed, Box<Response<Bytes>>> {
+    ) -> Result<Pass, Box<Response<Bytes>>> {
         self.count(applied, decision);
-        // The answer to a CONNECT is the beginning of a tunnel.
-        let tunnel = request.method() == Method::CONNECT && decision.is_allowed();
-        let passed = Passed {
-            fields: match tunnel {
-                true => Fields::default(),
-                false => self.fields(applied, decision),
-            },
-            report: self.settings.expose.then(|| {
-                let verdicts = decision.verdicts().iter().copied();
-                let names = applied
-                    .iter()
-                    .map(|applied| &*self.windows[applied.window].name);
-                Report::new(names.zip(verdicts))
-            }),
+        let pass = Pass {
+            tells: self.tells(request, applied, decision),
+            report: (self.settings.expose).then(|| self.report(applied, decision)),
         };
         if decision.is_allowed() {
-            if let Some(report) = &passed.report {
+            if let Some(report) = &pass.report {
                 request.extensions_mut().insert(report.clone());
             }
-            return Ok(passed);
+            return Ok(pass);
         }
+        let passed = self.passed(applied, decision, pass).unwrap_or_default();
         Err(self.refuse(self.exceeded(request, applied, decision), passed))
+    }
+
+    /// What the response is marked with, if with anything. It is made where it stays, after the inner
+    /// service was called: values of fields are not worth handing about.
+    pub(super) fn passed(
+        &self,
+        applied: &[Applied],
+        decision: &Decision,
+        pass: Pass,
+    ) -> Option<Passed> {
+        let Pass { tells, report } = pass;
+        (tells || report.is_some()).then(|| Passed {
+            fields: match tells {
+                true => self.fields(applied, decision),
+                false => Fields::default(),
+            },
+            report,
+        })
+    }
+
+    /// Whether the response says how much is left.
+    fn tells<B>(&self, request: &Request<B>, applied: &[Applied], decision: &Decision) -> bool {
+        let allowed = decision.is_allowed();
+        // The answer to a CONNECT is the beginning of a tunnel.
+        let tunnel = allowed && request.method() == Method::CONNECT;
+        let verdicts = self.enforced(applied, decision).map(|(_, verdict)| verdict);
+        !tunnel && self.settings.headers.apply(allowed, verdicts)
+    }
+
+    fn report(&self, applied: &[Applied], decision: &Decision) -> Report {
+        let names = applied.iter().map(|one| &*self.windows[one.window].name);
+        Report::new(names.zip(decision.verdicts().iter().copied()))
     }
 
     /// The answer to a request that lacks what the policy `rule` counts by.
@@ -77,7 +105,7 @@ impl Rules {
         self.refuse(rejection, Passed::default())
     }
 
-    fn refuse(&self, rejection: Rejection<'_>, passed: Passed) -> Box<Response<Bytes>> {
+    fn refuse(&self, rejection: Rejection<'_>, mut passed: Passed) -> Box<Response<Bytes>> {
         for policy in rejection.violated() {
             emit!(debug, { policy = policy }, "request refused");
         }
@@ -131,19 +159,12 @@ impl Rules {
     }
 
     fn fields(&self, applied: &[Applied], decision: &Decision) -> Fields {
-        let settings = &self.settings;
-        let verdicts = || self.enforced(applied, decision).map(|(_, verdict)| verdict);
-        if !settings.headers.apply(decision.is_allowed(), verdicts()) {
-            return Fields::default();
-        }
-        let named = self.enforced(applied, decision);
+        let named = || self.enforced(applied, decision);
+        let legacy = || headers::legacy(named().map(|(_, verdict)| verdict));
         Fields {
             policy: self.announced(applied),
-            limit: headers::limit(named.map(|(window, verdict)| (&*window.name, verdict))),
-            legacy: settings
-                .legacy
-                .then(|| headers::legacy(verdicts()))
-                .flatten(),
+            limit: headers::limit(named().map(|(window, verdict)| (&*window.name, verdict))),
+            legacy: self.settings.legacy.then(legacy).flatten(),
         }
     }
 

@@ -63,8 +63,12 @@ impl<C: Cell> Buckets<C> {
     /// Takes the cells of all enforced checks or of none, then those of the shadows.
     pub(super) fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
         if let [check] = checks {
-            return self.check_one(check, clock);
+            return Decision::of_one(check, self.check_one(check, clock));
         }
+        self.check_all(checks, clock)
+    }
+
+    fn check_all(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
         let (spots, now) = self.look_at_all(checks, clock);
         let mut allowed = true;
         for (check, spot) in checks.iter().zip(&spots) {
@@ -99,14 +103,36 @@ impl<C: Cell> Buckets<C> {
     }
 
     /// The same for one check, which has no other to be undone for.
-    fn check_one(&self, check: &Check<'_>, clock: &Clock) -> Decision {
+    fn check_one(&self, check: &Check<'_>, clock: &Clock) -> Verdict {
         let spot = self.look(check);
         let now = self.now(clock);
+        let home = spot.home;
+        // The usual case: a caller that is known, and by one entry.
+        if home.is_only() && check.cells() > 0 {
+            let quota = check.quota();
+            match gcra::take(quota, home.seen.tat, now, check.cells()) {
+                take @ Take::Passed(tat) => {
+                    if self.home.renew(home, tat) {
+                        return verdict(quota, tat, now, take);
+                    }
+                }
+                take => {
+                    self.heal(check, &spot, now);
+                    return verdict(quota, home.seen.tat, now, take);
+                }
+            }
+        }
+        self.check_other(check, spot, now, clock)
+    }
+
+    /// The same for a newcomer, or a caller who has been raced for.
+    #[inline(never)]
+    fn check_other(&self, check: &Check<'_>, spot: Spot, now: u64, clock: &Clock) -> Verdict {
         let (_, verdict) = self.take(check, spot, now, clock);
         if !verdict.has_passed() {
             self.heal(check, &spot, now);
         }
-        Decision::of_one(check, verdict)
+        verdict
     }
 
     /// What [`check`](Self::check) would say, without taking anything.

@@ -76,6 +76,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Whether it is the key's own, and the key has no other.
+    pub(super) fn is_only(&self) -> bool {
+        self.own && !self.twin
+    }
+
     /// The TAT that a key starts from here; `None` if the set is full of buckets in use. A newcomer
     /// starts from `floor`.
     pub(super) fn tat(&self, now: u64, floor: u64) -> Option<u64> {
@@ -209,6 +214,11 @@ impl<C: Cell> Table<C> {
         })
     }
 
+    /// Gives a key's own entry another TAT, if it still is what was seen.
+    pub(super) fn renew(&self, place: Place, tat: u64) -> bool {
+        self.replace(place, Entry { tat, ..place.seen })
+    }
+
     /// Takes cells from one cell if it is the key's; returns the TAT it had and what came of it.
     fn charge(&self, set: usize, way: usize, order: Order) -> Option<(u64, Take)> {
         let tag = order.tag;
@@ -248,7 +258,7 @@ impl<C: Cell> Table<C> {
     /// Changes the TAT that was seen in a key's own place, if it still is what was seen.
     pub(super) fn amend(&self, place: Place, change: impl Fn(u64) -> Option<u64>) {
         if let Some(tat) = change(place.seen.tat) {
-            self.replace(place, Entry { tat, ..place.seen });
+            self.renew(place, tat);
         }
     }
 
