@@ -250,11 +250,14 @@ impl EventBody {
             Closing::Drain | Closing::Stale => {
                 rand::between(Duration::from_millis(500), hub.settings.drain_over)
             }
-            Closing::Age | Closing::Revoked => hub.retry(),
+            Closing::Age | Closing::Revoked | Closing::Stalled | Closing::Superseded => hub.retry(),
         };
         // Frames that were not sent are behind the cursor: the client stands before them.
         let cursor = cursor.filter(|_| self.frames.len() == 0);
-        encode::farewell(cursor, retry)
+        match why {
+            Closing::Superseded => encode::superseded(cursor, retry),
+            _ => encode::farewell(cursor, retry),
+        }
     }
 
     /// How long to wait before the store is asked again, after asking in vain.

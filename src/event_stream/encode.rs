@@ -119,6 +119,28 @@ pub(super) fn farewell(id: Option<EventId>, retry: Duration) -> Bytes {
     out.into()
 }
 
+/// The last block of a stream whose place a newer one of the same user took. Its id is none that a
+/// stream goes on from, so that a client which comes back by itself is known by it; the data says
+/// where the client stands, for one that comes back on purpose.
+pub(super) fn superseded(id: Option<EventId>, retry: Duration) -> Bytes {
+    let retry = retry.as_millis();
+    match id {
+        Some(id) => format!(
+            "id: {id}-{SUPERSEDED}\nevent: {SUPERSEDED}\ndata: {{\"cursor\":\"{id}\"}}\nretry: {retry}\n\n"
+        ),
+        None => format!(
+            "id: {SUPERSEDED}\nevent: {SUPERSEDED}\ndata: {{\"cursor\":null}}\nretry: {retry}\n\n"
+        ),
+    }
+    .into()
+}
+
+/// Whether a client comes back with the id that [`superseded`] gave it.
+pub(super) fn is_superseded(id: &[u8]) -> bool {
+    let id = id.strip_suffix(SUPERSEDED.as_bytes());
+    id.is_some_and(|id| id.is_empty() || id.ends_with(b"-"))
+}
+
 fn field(out: &mut String, name: &str, value: &impl std::fmt::Display) {
     // Writing to a `String` does not fail.
     let _ = writeln!(out, "{name}: {value}");
@@ -137,6 +159,9 @@ fn lines(data: &str) -> impl Iterator<Item = &str> {
         Some(line)
     })
 }
+
+/// What a stream says whose place a newer one took.
+const SUPERSEDED: &str = "superseded";
 
 /// The type that a block without an `event` field has.
 pub(super) const DEFAULT_TYPE: &str = "message";

@@ -37,7 +37,7 @@ impl NewEvent {
     ///
     /// When `kind` is empty, longer than 128 bytes, holds a control character (a line end in it
     /// would let its author forge fields of the stream) or a comma (`?type=` could not name it), or
-    /// is `reset` or `caught-up`, which the stream itself says.
+    /// is `reset`, `caught-up` or `superseded`, which the stream itself says.
     pub fn text(kind: impl Into<Arc<str>>, data: impl Into<Arc<str>>) -> Result<Self, EventError> {
         let kind = kind.into();
         if !is_name(&kind) || RESERVED.contains(&&*kind) {
@@ -189,7 +189,7 @@ impl fmt::Display for EventError {
         f.write_str(match self.kind {
             EventErrorKind::Type => {
                 "an event's type is 1 to 128 bytes without control characters or commas, \
-                 and neither `reset` nor `caught-up`"
+                 and none of `reset`, `caught-up`, `superseded`"
             }
             EventErrorKind::Json => "the event's data does not serialise as JSON",
             EventErrorKind::TooLarge => "the event is larger than the store's bound in bytes",
@@ -209,7 +209,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// Types that the stream itself says.
-const RESERVED: [&str; 2] = ["reset", "caught-up"];
+const RESERVED: [&str; 3] = ["reset", "caught-up", "superseded"];
 
 const LONGEST_NAME: usize = 128;
 
@@ -230,6 +230,7 @@ mod tests {
             "a,b",
             "reset",
             "caught-up",
+            "superseded",
             "a\u{85}b",
         ] {
             let error = NewEvent::text(kind, "").unwrap_err();

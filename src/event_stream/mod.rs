@@ -25,9 +25,10 @@
 //!    user, and when the process [drains](EventHub::drain). Clients reconnect by themselves, and
 //!    resume.
 //! 8. A browser's `EventSource` gives up for good on any status but 200. So when there are too many
-//!    streams it gets one that says when to come back and ends; others get a 503. 204 is for those
-//!    who should never come back ([`Denied::for_good`]).
-//!
+//!    streams, in all or [from one address](EventHubBuilder::max_per_address), it gets one that says
+//!    when to come back and ends; others get a 503. 204 is for those who should never come back:
+//!    [`Denied::for_good`], and a stream that made room for
+//!    [a newer one of its user](EventHubBuilder::max_per_user), which `event: superseded` says.
 //! 9. A request that prefers `Accept: application/json` is a long-poll, for clients to whom no stream
 //!    gets through: the same events, rights, limits and ids, and `?last_event_id=` says where the
 //!    client stands. The answer comes with the first events or after `?wait=` seconds (25; 55 at

@@ -1,6 +1,7 @@
 //! What a request asks of the stream: a pure reading of its query, its `Accept` and its
 //! `Last-Event-ID`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -9,6 +10,7 @@ use http::{HeaderMap, Uri};
 use crate::request::{preferred, query};
 
 use super::authorize::Filter;
+use super::encode::is_superseded;
 use super::event::is_name;
 use super::head::JSON;
 use super::id::EventId;
@@ -44,6 +46,14 @@ pub(super) enum Start {
     Unreadable,
 }
 
+/// Why a request is answered without asking anybody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    Parameter(BadParameter),
+    /// The client's stream made room for a newer one, and it has come back by itself.
+    Superseded,
+}
+
 /// The parameter that makes no sense, with what would.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct BadParameter {
@@ -56,12 +66,11 @@ impl Asked {
     ///
     /// The header wins over the query: a browser that reconnects sends both, the header with where
     /// it stands by now. Parameters that mean nothing here are left to the host.
-    pub(super) fn read(request: &Parts) -> Result<Self, BadParameter> {
+    pub(super) fn read(request: &Parts) -> Result<Self, Refusal> {
         let filter = filter(&request.uri)?;
         let recent = recent(&request.uri)?;
         let start = match last_event_id(&request.headers, &request.uri) {
-            Some(Ok(id)) => Start::After(id),
-            Some(Err(())) => Start::Unreadable,
+            Some(id) => after(&id)?,
             None if recent > 0 => Start::Recent(recent),
             None => Start::Head,
         };
@@ -95,13 +104,26 @@ fn form(headers: &HeaderMap, uri: &Uri) -> Result<Form, BadParameter> {
 }
 
 /// An empty id is what a browser has before the first event: as good as none.
-fn last_event_id(headers: &HeaderMap, uri: &Uri) -> Option<Result<EventId, ()>> {
-    let parse = |text: &str| text.parse().map_err(|_| ());
+fn last_event_id<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<Cow<'a, [u8]>> {
     match headers.get("last-event-id") {
-        Some(value) if !value.is_empty() => Some(value.to_str().map_err(|_| ()).and_then(parse)),
+        Some(value) if !value.is_empty() => Some(Cow::Borrowed(value.as_bytes())),
         _ => query(uri)
             .find(|(name, value)| name == "last_event_id" && !value.is_empty())
-            .map(|(_, value)| parse(&value)),
+            .map(|(_, value)| Cow::Owned(value.into_owned().into_bytes())),
+    }
+}
+
+fn after(id: &[u8]) -> Result<Start, Refusal> {
+    if is_superseded(id) {
+        return Err(Refusal::Superseded);
+    }
+    let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+    Ok(id.map_or(Start::Unreadable, Start::After))
+}
+
+impl From<BadParameter> for Refusal {
+    fn from(bad: BadParameter) -> Self {
+        Self::Parameter(bad)
     }
 }
 
@@ -180,13 +202,20 @@ mod tests {
 
     use super::*;
 
-    fn read(uri: &str, header: Option<&[u8]>) -> Result<Asked, BadParameter> {
+    fn read(uri: &str, header: Option<&[u8]>) -> Result<Asked, Refusal> {
         let (mut parts, ()) = Request::get(uri).body(()).unwrap().into_parts();
         if let Some(header) = header {
             let value = HeaderValue::from_bytes(header).unwrap();
             parts.headers.insert("last-event-id", value);
         }
         Asked::read(&parts)
+    }
+
+    fn parameter<T: std::fmt::Debug>(read: Result<T, Refusal>) -> &'static str {
+        match read.unwrap_err() {
+            Refusal::Parameter(bad) => bad.name,
+            Refusal::Superseded => "superseded",
+        }
     }
 
     fn start(uri: &str, header: Option<&[u8]>) -> Start {
@@ -208,6 +237,17 @@ mod tests {
             Start::Unreadable
         );
         assert_eq!(start("/?last_event_id=1%2C2", None), Start::Unreadable);
+    }
+
+    #[test]
+    fn a_superseded_client_is_known_by_its_id_however_it_sends_it() {
+        for (uri, header) in [
+            ("/", Some(&b"a.1-superseded"[..])),
+            ("/?last_event_id=a.1", Some(b"superseded")),
+            ("/?last_event_id=a.1-superseded", None),
+        ] {
+            assert_eq!(read(uri, header), Err(Refusal::Superseded), "{uri}");
+        }
     }
 
     #[test]
@@ -235,7 +275,7 @@ mod tests {
         assert_eq!(form(json, "/?wait=56"), poll(55));
         assert_eq!(form(json, "/?wait=99999999999999999999"), poll(55));
         for uri in ["/?wait=", "/?wait=-1", "/?wait=1.5", "/?wait=long"] {
-            assert_eq!(form(json, uri).unwrap_err().name, "wait", "{uri}");
+            assert_eq!(parameter(form(json, uri)), "wait", "{uri}");
             assert_eq!(form(Some("text/event-stream"), uri), Ok(Form::Stream));
         }
         for accept in ["*/*", "text/html", "text/event-stream, application/json"] {
@@ -250,7 +290,7 @@ mod tests {
     fn garbage_is_named_with_what_would_work() {
         let long = format!("/?topic={}", "x".repeat(129));
         let many = format!("/?user={}", vec!["u"; 65].join(","));
-        for (uri, parameter) in [
+        for (uri, name) in [
             ("/?type=", "type"),
             ("/?type=a,,b", "type"),
             ("/?type=%0a", "type"),
@@ -261,7 +301,7 @@ mod tests {
             (&*long, "topic"),
             (&*many, "user"),
         ] {
-            assert_eq!(read(uri, None).unwrap_err().name, parameter, "{uri}");
+            assert_eq!(parameter(read(uri, None)), name, "{uri}");
         }
     }
 

@@ -16,10 +16,10 @@ use super::batch::Batch;
 use super::body::{EventBody, Watch};
 use super::future::ResponseFuture;
 use super::head;
-use super::hub::{EventHub, Opening, Unavailable};
+use super::hub::{Address, EventHub, Opening, Unavailable};
 use super::id::EventId;
 use super::long_poll;
-use super::request::{Asked, BadParameter, Form, Start};
+use super::request::{Asked, Form, Refusal, Start};
 use super::upgrade::{Switch, Upgrade};
 use crate::body::ResponseBody;
 use crate::problem::Problem;
@@ -86,7 +86,7 @@ impl EventStream {
             ages: shared.ages(),
             expires: shared.expires(grant.lifetime()),
         };
-        match shared.open(opening) {
+        match shared.open(opening, caller.address) {
             Ok(connection) => {
                 let watch = self.authorize.as_ref().map(|authorize| {
                     Box::new(Watch {
@@ -116,6 +116,7 @@ impl EventStream {
             Err(why) => {
                 let (wait, reason) = match why {
                     Unavailable::Full => (shared.settings.retry * 4, "full"),
+                    Unavailable::Crowded => (shared.settings.retry * 4, "address"),
                     Unavailable::Draining => (shared.settings.drain_over, "draining"),
                     Unavailable::Stale => (shared.settings.retry, "stale"),
                 };
@@ -135,6 +136,7 @@ impl<B> Service<Request<B>> for EventStream {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let address = self.hub.shared.address(&request);
         let (mut parts, _) = request.into_parts();
         let head_only = match Read::of(&parts.method) {
             Read::Get => false,
@@ -149,13 +151,14 @@ impl<B> Service<Request<B>> for EventStream {
             Ok(switch) => switch,
             Err(refusal) => return ResponseFuture::ready(local(refusal)),
         };
-        let asked = match Asked::read(&parts) {
-            Ok(asked) => asked,
-            Err(bad) => return ResponseFuture::ready(local(refused(bad))),
-        };
         let caller = Caller {
             head_only,
             event_source: shed::is_event_source(&parts.method, &parts.headers),
+            address,
+        };
+        let asked = match Asked::read(&parts) {
+            Ok(asked) => asked,
+            Err(refusal) => return ResponseFuture::ready(local(refused(&caller, refusal))),
         };
         let Some(authorize) = &self.authorize else {
             return self.open(caller, asked, switch, Grant::public());
@@ -178,6 +181,8 @@ impl<B> Service<Request<B>> for EventStream {
 struct Caller {
     head_only: bool,
     event_source: bool,
+    /// Whom the stream is counted under.
+    address: Option<Address>,
 }
 
 /// The request's head is dropped with the question, not with the stream.
@@ -210,14 +215,24 @@ fn reset_of(start: Start, head: Option<EventId>) -> Option<&'static str> {
     }
 }
 
-fn refused(bad: BadParameter) -> Response<Bytes> {
-    Problem::new(StatusCode::BAD_REQUEST)
-        .detail(format!(
-            "query parameter `{}`: expected {}",
-            bad.name, bad.fix
-        ))
-        .member("parameter", bad.name)
-        .into_response()
+fn refused(caller: &Caller, refusal: Refusal) -> Response<Bytes> {
+    match refusal {
+        Refusal::Parameter(bad) => Problem::new(StatusCode::BAD_REQUEST)
+            .detail(format!(
+                "query parameter `{}`: expected {}",
+                bad.name, bad.fix
+            ))
+            .member("parameter", bad.name)
+            .into_response(),
+        Refusal::Superseded if caller.event_source => shed::never_come_back(),
+        Refusal::Superseded => Problem::new(StatusCode::CONFLICT)
+            .detail(
+                "a newer stream of the same user took this one's place; \
+                 `cursor` of the event `superseded` is where a new one goes on",
+            )
+            .member("reason", "superseded")
+            .into_response(),
+    }
 }
 
 fn turn_away(caller: &Caller, denied: &Denied) -> Response<Bytes> {

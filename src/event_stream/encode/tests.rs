@@ -122,15 +122,30 @@ fn what_the_stream_itself_says_reads_back() {
         reset("trimmed", id(9)),
         farewell(Some(id(9)), retry),
         farewell(None, retry),
+        superseded(Some(id(9)), retry),
+        superseded(None, retry),
     ] {
         stream.extend_from_slice(&block);
     }
     let heard = parse(std::str::from_utf8(&stream).unwrap());
     let ids: Vec<_> = heard.iter().map(|block| &*block.id).collect();
-    assert_eq!(ids, ["", "e.4", "e.4", "e.5", "e.9", "e.9", "e.9"]);
+    let last = ["e.9-superseded", "superseded"];
+    assert_eq!(
+        ids,
+        [&["", "e.4", "e.4", "e.5", "e.9", "e.9", "e.9"][..], &last].concat()
+    );
+    for id in last {
+        assert!(is_superseded(id.as_bytes()));
+    }
+    for id in ["", "e.9", "unsuperseded", "e.9-superseded-"] {
+        assert!(!is_superseded(id.as_bytes()), "{id}");
+    }
     let retries: Vec<_> = heard.iter().map(|block| block.retry).collect();
     let some = Some(3210);
-    assert_eq!(retries, [some, None, None, None, None, some, some]);
+    assert_eq!(
+        retries,
+        [some, None, None, None, None, some, some, some, some]
+    );
     let fired = |at: usize| heard[at].fired.clone().unwrap_or_default();
     assert_eq!(fired(3), ("caught-up".into(), "{}".into()));
     assert_eq!(fired(4).0, "reset");
@@ -139,9 +154,12 @@ fn what_the_stream_itself_says_reads_back() {
         data,
         serde_json::json!({"reason": "trimmed", "head": "e.9"})
     );
+    let told = r#"{"cursor":"e.9"}"#;
+    assert_eq!(fired(7), ("superseded".into(), told.into()));
+    assert_eq!(fired(8).1, r#"{"cursor":null}"#);
     assert_eq!(
         heard.iter().filter(|block| block.fired.is_some()).count(),
-        2
+        4
     );
 }
 

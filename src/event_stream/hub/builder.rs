@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::addresses::Addresses;
+use super::handle::EventHub;
+use super::ring::RingBounds;
+use super::shard::{Shard, Terms};
+use super::shared::{IDLE, Settings, Shared, ticks};
+use super::stats::Meters;
 use super::tailer::Tailer;
-use super::{EventHub, IDLE, Meters, RingBounds, Settings, Shard, Shared, ticks};
+use crate::client::ClientSource;
 use crate::clock::Clock;
 use crate::event_stream::store::EventStore;
-use crate::trace::{Counter, Gauge};
 
 impl EventHub {
     /// A hub over `store`, which is erased: no other type names it.
@@ -23,9 +28,12 @@ impl EventHub {
                 clock: Clock::new(),
                 keep_alive: Duration::from_secs(15),
                 max_age: Duration::from_secs(900),
+                write_stall: Duration::from_secs(120),
                 retry: Duration::from_secs(3),
                 drain_over: Duration::from_secs(5),
                 max_connections: 16_384,
+                max_per_user: None,
+                max_per_address: None,
                 ring: RingBounds {
                     events: 4096,
                     bytes: 8 << 20,
@@ -84,6 +92,41 @@ impl<S: EventStore> EventHubBuilder<S> {
         self
     }
 
+    /// How many streams one user may hold open: no limit, unless this is called; never less than 1.
+    ///
+    /// The user is whom the grant names ([`Grant::user`](crate::event_stream::Grant::user)); streams
+    /// of nobody are not bounded by it. One more, and the oldest makes room: it is told by
+    /// `event: superseded`, whose data is `{"cursor": ".."}`, and ends. Its `EventSource` does not
+    /// come back to push out the next: the id of that event is answered 204, which an `EventSource`
+    /// takes as never, and 409 to others. A page that wants its stream back, as when the user turns
+    /// to it again, opens a new one with that cursor for `?last_event_id=`.
+    pub fn max_per_user(mut self, most: usize) -> Self {
+        self.settings.max_per_user = Some(most.max(1));
+        self
+    }
+
+    /// How many streams one client address may hold open: no limit, unless this is called.
+    ///
+    /// `source` says which address that is; the addresses of one IPv6 network (/64) count as one, as
+    /// do all clients whose address is unknown. More are turned away as they are beyond
+    /// [`max_connections`](Self::max_connections): a whole office may share an address, so nobody
+    /// loses a stream to a neighbour.
+    pub fn max_per_address(mut self, source: &ClientSource, most: usize) -> Self {
+        self.settings.max_per_address = Some((source.clone(), most));
+        self
+    }
+
+    /// How long data may wait for a client that takes none of it: 2 minutes, never less than 1 s.
+    /// Then its stream ends, with the next bytes that its socket takes; the client reconnects, and
+    /// resumes.
+    ///
+    /// What the server and the kernel have buffered for it counts as taken, and only they can close
+    /// a socket that takes nothing at all: on Linux `TCP_USER_TIMEOUT` does.
+    pub fn write_stall(mut self, after: Duration) -> Self {
+        self.settings.write_stall = after.max(Duration::from_secs(1));
+        self
+    }
+
     /// How many of the newest events are kept ready to be sent: 4,096 and 8 MiB, whichever is less.
     /// Readers who are farther behind are served from the store; with 0 all of them are.
     pub fn ring(mut self, events: usize, bytes: usize) -> Self {
@@ -115,25 +158,30 @@ impl<S: EventStore> EventHubBuilder<S> {
     /// The hub, and the future that feeds it. Nothing is spawned: poll the tailer for as long as the
     /// process serves.
     pub fn build(self) -> (EventHub, Tailer) {
-        let keep_alive = ticks(self.settings.keep_alive);
+        let settings = self.settings;
+        let terms = Terms {
+            keep_alive: ticks(settings.keep_alive),
+            write_stall: ticks(settings.write_stall),
+            per_user: settings.max_per_user.unwrap_or(usize::MAX),
+        };
         let shards = (0..self.shards)
-            .map(|_| Mutex::new(Shard::new(keep_alive)))
+            .map(|_| Mutex::new(Shard::new(terms)))
             .collect();
+        let addresses = settings.max_per_address.as_ref();
         let shared = Arc::new(Shared {
             shards,
             store: Arc::new(self.store),
             reads: Semaphore::new(self.reads),
+            addresses: addresses.map(|(_, most)| Mutex::new(Addresses::new(*most))),
+            by_user: foldhash::fast::RandomState::default(),
             connections: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             turned_away: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             stage: AtomicU8::new(IDLE),
-            started: self.settings.clock.now(),
-            meters: Meters {
-                connections: Gauge::new("bartizan_event_stream_connections", &[]),
-                turned_away: Counter::new("bartizan_event_stream_turned_away_total", &[]),
-            },
-            settings: self.settings,
+            started: settings.clock.now(),
+            meters: Meters::new(),
+            settings,
         });
         let tailer = Tailer::new(Arc::clone(&shared));
         (EventHub { shared }, tailer)

@@ -3,7 +3,7 @@
 //! Connections with the same types, topics and openness are one class. A public event looks up the
 //! classes that name its topic, its type, or neither, and visits their members; a private one
 //! visits the connections of its user. So an event costs its recipients, and classes that name the
-//! same topic.
+//! same topic; and so does ending all streams of one user.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(super) struct Index {
     by_type: Map<Arc<str>, Vec<u32>>,
     /// Classes that name neither type nor topic.
     unnamed: Vec<u32>,
-    by_user: Map<Arc<str>, Vec<u32>>,
+    /// Who reads a user's private events, and whose streams are that user's.
+    by_user: Map<Arc<str>, Vec<Posting>>,
     /// By slot: its class, and its place among the members.
     places: Vec<(u32, u32)>,
 }
@@ -44,9 +45,29 @@ struct Class {
     members: Vec<u32>,
 }
 
+/// A connection under the name of a user: its slot, and why it is there. One list serves both ways
+/// of asking, since nearly every stream is one user's and reads that user's events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Posting(u32);
+
+impl Posting {
+    /// It reads the user's private events.
+    const READS: u32 = 1 << 31;
+    /// It was granted to the user.
+    const OWNED: u32 = 1 << 30;
+
+    fn slot(self) -> u32 {
+        self.0 & !(Self::READS | Self::OWNED)
+    }
+
+    fn is(self, why: u32) -> bool {
+        self.0 & why != 0
+    }
+}
+
 impl Index {
-    /// Adds the connection in `slot`.
-    pub(super) fn insert(&mut self, slot: u32, selector: &Selector) {
+    /// Adds the connection in `slot`, which was granted to `owner`.
+    pub(super) fn insert(&mut self, slot: u32, selector: &Selector, owner: Option<&Arc<str>>) {
         let class = self.class(selector);
         let members = &mut self.classes[class as usize].members;
         let at = index(members.len());
@@ -56,15 +77,14 @@ impl Index {
             self.places.resize(slot_at + 1, (0, 0));
         }
         self.places[slot_at] = (class, at);
-        if let Users::These(users) = &selector.users {
-            for user in users.iter() {
-                self.by_user.entry(Arc::clone(user)).or_default().push(slot);
-            }
+        for (user, why) in names(selector, owner) {
+            let list = self.by_user.entry(Arc::clone(user)).or_default();
+            list.push(Posting(slot | why));
         }
     }
 
-    /// Removes the connection in `slot`, which was inserted with `selector`.
-    pub(super) fn remove(&mut self, slot: u32, selector: &Selector) {
+    /// Removes the connection in `slot`, which was inserted with `selector` and `owner`.
+    pub(super) fn remove(&mut self, slot: u32, selector: &Selector, owner: Option<&Arc<str>>) {
         let (class, at) = self.places[slot as usize];
         let members = &mut self.classes[class as usize].members;
         members.swap_remove(at as usize);
@@ -74,11 +94,17 @@ impl Index {
         if members.is_empty() {
             self.drop_class(class);
         }
-        if let Users::These(users) = &selector.users {
-            for user in users.iter() {
-                take_from(&mut self.by_user, user, slot);
-            }
+        for (user, why) in names(selector, owner) {
+            take_from(&mut self.by_user, user, Posting(slot | why));
         }
+    }
+
+    /// The connections that were granted to `user`.
+    pub(super) fn owned(&self, user: &str) -> impl Iterator<Item = u32> {
+        let postings = self.by_user.get(user).into_iter().flatten();
+        postings
+            .filter(|posting| posting.is(Posting::OWNED))
+            .map(|posting| posting.slot())
     }
 
     /// The class of the connection in `slot`.
@@ -109,12 +135,11 @@ impl Index {
             }
         }
         let own = event.user.as_ref().and_then(|user| self.by_user.get(user));
-        for slot in own.into_iter().flatten() {
-            if self.classes[self.class_of(*slot) as usize]
-                .key
-                .admits(event)
-            {
-                visit(*slot);
+        for posting in own.into_iter().flatten() {
+            let slot = posting.slot();
+            let class = &self.classes[self.class_of(slot) as usize];
+            if posting.is(Posting::READS) && class.key.admits(event) {
+                visit(slot);
             }
         }
     }
@@ -196,7 +221,25 @@ impl Key {
     }
 }
 
-fn take_from(map: &mut Map<Arc<str>, Vec<u32>>, name: &Arc<str>, value: u32) {
+/// Under which users a connection is posted, and why, each once.
+fn names<'a>(
+    selector: &'a Selector,
+    owner: Option<&'a Arc<str>>,
+) -> impl Iterator<Item = (&'a Arc<str>, u32)> {
+    let read: &[Arc<str>] = match &selector.users {
+        Users::These(users) => users,
+        Users::Everyone => &[],
+    };
+    let owns = move |user: &Arc<str>| owner == Some(user);
+    let elsewhere = owner.filter(|owner| !read.contains(*owner));
+    let read = read.iter().map(move |user| match owns(user) {
+        true => (user, Posting::READS | Posting::OWNED),
+        false => (user, Posting::READS),
+    });
+    read.chain(elsewhere.map(|owner| (owner, Posting::OWNED)))
+}
+
+fn take_from<T: PartialEq>(map: &mut Map<Arc<str>, Vec<T>>, name: &Arc<str>, value: T) {
     if let Some(list) = map.get_mut(name) {
         if let Some(at) = list.iter().position(|known| *known == value) {
             list.swap_remove(at);
@@ -207,9 +250,11 @@ fn take_from(map: &mut Map<Arc<str>, Vec<u32>>, name: &Arc<str>, value: u32) {
     }
 }
 
-/// Slots and classes are numbered by connection, of which a process holds far fewer than 2^32.
-fn index(at: usize) -> u32 {
-    u32::try_from(at).expect("fewer than 2^32 connections")
+/// Slots and classes are numbered by connection, of which a process holds far fewer than 2^30.
+pub(super) fn index(at: usize) -> u32 {
+    let at = u32::try_from(at).ok();
+    at.filter(|at| *at < Posting::OWNED)
+        .expect("fewer than 2^30 connections")
 }
 
 #[cfg(test)]
@@ -257,19 +302,29 @@ mod tests {
         #[test]
         fn the_index_visits_exactly_whom_a_walk_over_all_would_find(
             selectors in prop::collection::vec(selector(), 1..24),
+            owners in prop::collection::vec(prop::option::of("[abcd]"), 24),
             leave in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
             events in prop::collection::vec(address(), 1..12),
         ) {
             let mut index = Index::default();
-            let mut live: Vec<_> = (0u32..).zip(selectors).collect();
-            for (slot, selector) in &live {
-                index.insert(*slot, selector);
+            let owners = owners.into_iter().map(|owner| owner.map(Arc::<str>::from));
+            let mut live: Vec<_> = (0u32..).zip(selectors.into_iter().zip(owners)).collect();
+            for (slot, (selector, owner)) in &live {
+                index.insert(*slot, selector, owner.as_ref());
             }
             for at in leave {
                 if !live.is_empty() {
-                    let (slot, selector) = live.swap_remove(at.index(live.len()));
-                    index.remove(slot, &selector);
+                    let (slot, (selector, owner)) = live.swap_remove(at.index(live.len()));
+                    index.remove(slot, &selector, owner.as_ref());
                 }
+            }
+            for user in ["a", "b", "c", "d", "e"] {
+                let mut found: Vec<_> = index.owned(user).collect();
+                found.sort_unstable();
+                let of_user = live.iter().filter(|(_, (_, owner))| owner.as_deref() == Some(user));
+                let mut expected: Vec<_> = of_user.map(|(slot, _)| *slot).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(found, expected);
             }
             for event in &events {
                 let mut found = Vec::new();
@@ -277,14 +332,14 @@ mod tests {
                 found.sort_unstable();
                 let mut expected: Vec<_> = live
                     .iter()
-                    .filter(|(_, selector)| selector.admits_address(event))
+                    .filter(|(_, (selector, _))| selector.admits_address(event))
                     .map(|(slot, _)| *slot)
                     .collect();
                 expected.sort_unstable();
                 prop_assert_eq!(found, expected);
             }
-            for (slot, selector) in live {
-                index.remove(slot, &selector);
+            for (slot, (selector, owner)) in live {
+                index.remove(slot, &selector, owner.as_ref());
             }
             prop_assert!(index.classes.is_empty() && index.class_of.is_empty());
             prop_assert!(index.by_topic.is_empty() && index.by_type.is_empty());

@@ -5,17 +5,16 @@
 //! section. Wakers are collected, and woken after the lock is released.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
 use slab::Slab;
 
 use super::frame::{Memo, take};
-use super::index::Index;
+use super::index::{Index, index};
 use super::replay::{HandOver, Proved, scanned};
 use super::ring::{Entry, Ring};
-use super::slot::{Closing, Opening, Slot, State, Unsettled};
+use super::slot::{Closing, Slot, State, Unsettled};
 use super::wheel::Wheel;
 use crate::event_stream::encode;
 use crate::event_stream::id::{EventId, Position};
@@ -33,9 +32,20 @@ pub(crate) struct Shard<H = Proved> {
     ring_generation: u32,
     slot_generation: u32,
     memo: Option<Memo>,
-    keep_alive: u32,
+    terms: Terms,
     pub(super) counts: Counts,
     rule: PhantomData<H>,
+}
+
+/// What holds for every stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Ticks between two signs of life.
+    pub(crate) keep_alive: u32,
+    /// Ticks that data may wait for a body that is not polled.
+    pub(crate) write_stall: u32,
+    /// Streams that one user may hold open.
+    pub(crate) per_user: usize,
 }
 
 /// What happened, since the start.
@@ -65,8 +75,8 @@ pub(crate) enum Step {
 }
 
 impl<H: HandOver> Shard<H> {
-    /// A shard without connections, whose streams beat every `keep_alive` ticks.
-    pub(crate) fn new(keep_alive: u32) -> Self {
+    /// A shard without connections.
+    pub(crate) fn new(terms: Terms) -> Self {
         Self {
             slots: Slab::new(),
             index: Index::default(),
@@ -75,34 +85,10 @@ impl<H: HandOver> Shard<H> {
             ring_generation: 0,
             slot_generation: 0,
             memo: None,
-            keep_alive: keep_alive.max(1),
+            terms,
             counts: Counts::default(),
             rule: PhantomData,
         }
-    }
-
-    /// Adds a connection. It is polled next.
-    pub(crate) fn open(&mut self, opening: Opening) -> u32 {
-        self.slot_generation = self.slot_generation.wrapping_add(1);
-        let mut slot = Slot::new(opening, self.slot_generation);
-        let beat = self.wheel.now().saturating_add(self.keep_alive);
-        slot.due = beat.min(slot.ends());
-        let entry = self.slots.vacant_entry();
-        let id = u32::try_from(entry.key()).expect("fewer than 2^32 connections");
-        self.index.insert(id, &slot.selector);
-        self.wheel.file(id, slot.generation, slot.due);
-        entry.insert(slot);
-        id
-    }
-
-    /// Removes a connection. What is returned is dropped after the lock is released, since a waker
-    /// may do anything when it is.
-    pub(super) fn close(&mut self, id: u32) -> Option<Slot> {
-        let slot = self.slots.try_remove(id as usize)?;
-        self.index.remove(id, &slot.selector);
-        // The number of a class that ends with this member is given to another.
-        self.memo = None;
-        Some(slot)
     }
 
     /// Says what the connection does next, or keeps its waker.
@@ -110,6 +96,7 @@ impl<H: HandOver> Shard<H> {
         let Some(slot) = self.slots.get_mut(id as usize) else {
             return Step::Close(Closing::Stale, None);
         };
+        slot.touch(self.wheel.now());
         if let Some(closing) = slot.closing {
             return Step::Close(closing, slot.settled());
         }
@@ -180,16 +167,17 @@ impl<H: HandOver> Shard<H> {
     /// Says what a connection does while a read of the store, or a recheck, is under way. A `quiet`
     /// one writes nothing meanwhile.
     pub(crate) fn poll_waiting(&mut self, id: u32, waker: &Waker, quiet: bool) -> Step {
-        match self.slots.get_mut(id as usize) {
-            Some(slot) => match slot.closing {
-                Some(closing) => Step::Close(closing, slot.settled()),
-                None if quiet => {
-                    slot.keep(waker);
-                    Step::Park
-                }
-                None => rest(slot, waker),
-            },
-            None => Step::Close(Closing::Stale, None),
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return Step::Close(Closing::Stale, None);
+        };
+        slot.touch(self.wheel.now());
+        match slot.closing {
+            Some(closing) => Step::Close(closing, slot.settled()),
+            None if quiet => {
+                slot.keep(waker);
+                Step::Park
+            }
+            None => rest(slot, waker),
         }
     }
 
@@ -229,41 +217,6 @@ impl<H: HandOver> Shard<H> {
         encode::reset(reason, bounds.head())
     }
 
-    /// Puts a connection under another selector, from the next event on.
-    pub(crate) fn reselect(
-        &mut self,
-        id: u32,
-        selector: Selector,
-        who: Option<Arc<str>>,
-        expires: u32,
-    ) {
-        let Some(slot) = self.slots.get_mut(id as usize) else {
-            return;
-        };
-        if let (State::Parked, Some(ring)) = (slot.state, &self.ring) {
-            slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
-        }
-        // What is listed was matched by the former selector.
-        slot.unlist();
-        self.index.remove(id, &slot.selector);
-        self.memo = None;
-        self.index.insert(id, &selector);
-        slot.selector = selector;
-        slot.who = who;
-        slot.expires = expires;
-        if slot.ends() < slot.due {
-            slot.due = slot.ends();
-            self.wheel.file(id, slot.generation, slot.due);
-        }
-    }
-
-    /// Ends one connection: what it was granted no longer holds.
-    pub(crate) fn revoke(&mut self, id: u32) {
-        if let Some(slot) = self.slots.get_mut(id as usize) {
-            slot.closing.get_or_insert(Closing::Revoked);
-        }
-    }
-
     /// Takes in what the tailer read: `entries` are all there is up to `head`.
     pub(crate) fn ingest(
         &mut self,
@@ -274,7 +227,7 @@ impl<H: HandOver> Shard<H> {
         let Some(ring) = &mut self.ring else {
             return;
         };
-        let woken = wakers.len();
+        let (woken, now) = (wakers.len(), self.wheel.now());
         for entry in entries {
             let address = entry.address.clone();
             let head_before = ring.head();
@@ -286,7 +239,7 @@ impl<H: HandOver> Shard<H> {
             self.index.recipients(&address, |id| {
                 if let Some(slot) = slots.get_mut(id as usize) {
                     #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as in Ring")]
-                    wakers.extend(slot.notify::<H>(event, head_before, number as u32));
+                    wakers.extend(slot.notify::<H>(event, head_before, number as u32, now));
                 }
             });
         }
@@ -311,60 +264,8 @@ impl<H: HandOver> Shard<H> {
                 }
             }
             slot.unlist();
-            wakers.extend(slot.waker.take());
+            wakers.extend(slot.wake(self.wheel.now()));
         }
-    }
-
-    /// Moves to the tick `to`: keep-alives, rechecks, ends.
-    pub(crate) fn tick(&mut self, to: u32, wakers: &mut Vec<Waker>) {
-        let Self {
-            slots,
-            wheel,
-            keep_alive,
-            ..
-        } = self;
-        wheel.advance(to, |id, generation| {
-            let slot = slots.get_mut(id as usize)?;
-            // A slot that is due later has been filed for then.
-            if slot.generation != generation || slot.due > to || slot.closing.is_some() {
-                return None;
-            }
-            wakers.extend(slot.waker.take());
-            if to >= slot.ends() {
-                slot.closing = Some(Closing::Age);
-                return None;
-            }
-            slot.beat = true;
-            slot.recheck = slot.rechecks;
-            slot.due = to.saturating_add(*keep_alive).min(slot.ends());
-            Some(slot.due)
-        });
-    }
-
-    /// Ends the streams of `who`, or all of them.
-    pub(super) fn end(
-        &mut self,
-        why: Closing,
-        who: Option<&str>,
-        wakers: &mut Vec<Waker>,
-    ) -> usize {
-        let mut ended = 0;
-        for (_, slot) in &mut self.slots {
-            let meant = who.is_none_or(|who| slot.who.as_deref() == Some(who));
-            if meant && slot.closing.is_none() {
-                slot.closing = Some(why);
-                wakers.extend(slot.waker.take());
-                ended += 1;
-            }
-        }
-        ended
-    }
-
-    /// Whether the hub has ended a connection, for one that still holds a page to send.
-    pub(crate) fn is_ending(&self, id: u32) -> bool {
-        self.slots
-            .get(id as usize)
-            .is_none_or(|slot| slot.closing.is_some())
     }
 
     pub(crate) fn head(&self) -> Option<EventId> {
@@ -380,6 +281,8 @@ fn rest(slot: &mut Slot, waker: &Waker) -> Step {
     slot.keep(waker);
     Step::Park
 }
+
+mod places;
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,10 @@ pub(crate) enum Closing {
     Revoked,
     /// Nothing feeds the hub.
     Stale,
+    /// A newer stream of the same user took its place.
+    Superseded,
+    /// Data waited for it longer than it may, and nobody took it.
+    Stalled,
 }
 
 #[derive(Debug)]
@@ -57,6 +61,8 @@ pub(super) struct Slot {
     pub(super) ahead_in: Option<u32>,
     pub(super) generation: u32,
     pub(super) due: u32,
+    /// The tick at which it was last polled or woken.
+    touched: u32,
     pub(super) closing: Option<Closing>,
     /// A keep-alive is due.
     pub(super) beat: bool,
@@ -89,7 +95,8 @@ pub(super) enum State {
 }
 
 impl Slot {
-    pub(super) fn new(opening: Opening, generation: u32) -> Self {
+    /// The place of a connection that opens at the tick `now`.
+    pub(super) fn new(opening: Opening, generation: u32, now: u32) -> Self {
         let (cursor, unsettled) = match opening.start {
             Start::After(id) => (id, None),
             Start::Head => (NOWHERE, Some(Unsettled::Head)),
@@ -112,6 +119,7 @@ impl Slot {
             ahead_in: None,
             generation,
             due: 0,
+            touched: now,
             closing: None,
             beat: false,
             recheck: false,
@@ -137,6 +145,7 @@ impl Slot {
         event: EventId,
         head_before: EventId,
         number: u32,
+        now: u32,
     ) -> Option<Waker> {
         if self.state == State::Parked {
             self.cursor = H::seen_while_parked(self.cursor, head_before);
@@ -156,7 +165,33 @@ impl Slot {
                 self.state = State::Listed;
             }
         }
-        self.waker.take()
+        self.wake(now)
+    }
+
+    /// Takes in that it has something to do from the tick `now` on. Answers whom to wake: nobody
+    /// who was woken before and has not come yet.
+    pub(super) fn wake(&mut self, now: u32) -> Option<Waker> {
+        let waker = self.waker.take();
+        if waker.is_some() {
+            self.touched = now;
+        }
+        waker
+    }
+
+    /// Takes in that it is polled at the tick `now`.
+    pub(super) fn touch(&mut self, now: u32) {
+        self.touched = now;
+    }
+
+    /// Since which tick it has something to do and is not polled.
+    pub(super) fn neglected_since(&self) -> Option<u32> {
+        self.waker.is_none().then_some(self.touched)
+    }
+
+    /// Ends it at the tick `now`, unless it has ended before. Answers whom to wake.
+    pub(super) fn end(&mut self, why: Closing, now: u32) -> Option<Waker> {
+        self.closing.get_or_insert(why);
+        self.wake(now)
     }
 
     /// Numbers of the events that wait for it.

@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use super::replay::scanned;
 use super::ring::{Entry, Ring};
-use super::{Closing, ENDED, RUNNING, Shared, TICK};
+use super::shared::{ENDED, RUNNING, Shared, TICK};
+use super::slot::Closing;
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
 use crate::event_stream::store::{BoxError, Page, Read};
@@ -63,7 +64,7 @@ impl Future for Tailer {
 impl Drop for Tailer {
     fn drop(&mut self) {
         let before = self.shared.stage.swap(ENDED, Ordering::AcqRel);
-        self.shared.end(Closing::Stale, None);
+        self.shared.end(Closing::Stale);
         // After a drain this is how it should end.
         if before == RUNNING && !self.shared.draining.load(Ordering::Relaxed) {
             emit!(

@@ -177,6 +177,8 @@ impl End {
             Some(Closing::Age) => Self::Told(CloseCode::Away, "age"),
             Some(Closing::Drain) => Self::Told(CloseCode::Away, "drain"),
             Some(Closing::Revoked) => Self::Told(CloseCode::Policy, "revoked"),
+            Some(Closing::Superseded) => Self::Told(CloseCode::Policy, "superseded"),
+            Some(Closing::Stalled) => Self::Told(CloseCode::Away, "stalled"),
             Some(Closing::Stale) | None => Self::Told(CloseCode::Again, "stale"),
         }
     }

@@ -11,6 +11,7 @@ mod conformance;
 mod delivery;
 mod hosts;
 mod lifecycle;
+mod limits;
 mod long_poll;
 mod reader;
 mod socket;

@@ -13,7 +13,7 @@ use crate::event_stream::encode::Encoded;
 use crate::event_stream::event::NewEvent;
 use crate::event_stream::hub::replay::{HandOver, deliverable, scanned};
 use crate::event_stream::hub::ring::{Entry, Ring, RingBounds};
-use crate::event_stream::hub::shard::{Counts, Shard, Step};
+use crate::event_stream::hub::shard::{Counts, Shard, Step, Terms};
 use crate::event_stream::hub::slot::Opening;
 use crate::event_stream::id::EventId;
 use crate::event_stream::request::Start;
@@ -303,14 +303,16 @@ impl<H: HandOver> World<H> {
             (None, _) => Start::Head,
         };
         let client = &mut self.clients[client];
-        let slot = self.processes[process].shard.open(Opening {
+        let shard = &mut self.processes[process].shard;
+        let opening = Opening {
             selector: client.wants.clone(),
             start,
             who: None,
             rechecks: false,
             ages: u32::MAX,
             expires: u32::MAX,
-        });
+        };
+        let slot = shard.open(opening, &mut None);
         client.connection = Some(Connection {
             process,
             slot,
@@ -389,7 +391,7 @@ impl<H: HandOver> Process<H> {
     fn new(dice: &mut Dice) -> Self {
         let events = dice.roll(7) as usize;
         Self {
-            shard: Shard::new(1),
+            shard: Shard::new(TERMS),
             tail: Tail::Start,
             ring: RingBounds {
                 events,
@@ -402,3 +404,10 @@ impl<H: HandOver> Process<H> {
 
 /// Frames that a socket takes before the body is not polled.
 const SOCKET: usize = 2;
+
+/// Nobody is ended here.
+const TERMS: Terms = Terms {
+    keep_alive: 1,
+    write_stall: u32::MAX,
+    per_user: usize::MAX,
+};

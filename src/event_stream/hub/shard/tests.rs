@@ -4,6 +4,7 @@ use super::*;
 use crate::event_stream::encode::tests::parse;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::hub::ring::RingBounds;
+use crate::event_stream::hub::slot::Opening;
 use crate::event_stream::id::Epoch;
 use crate::event_stream::request::Start;
 
@@ -13,7 +14,7 @@ fn id(position: u64) -> EventId {
 
 /// A shard over a log that begins at 10.
 fn shard(events: usize) -> Shard {
-    let mut shard = Shard::new(60);
+    let mut shard = Shard::new(TERMS);
     let bounds = RingBounds {
         events,
         bytes: 1 << 20,
@@ -23,14 +24,15 @@ fn shard(events: usize) -> Shard {
 }
 
 fn open(shard: &mut Shard, selector: Selector) -> u32 {
-    let slot = shard.open(Opening {
+    let opening = Opening {
         selector,
         start: Start::Head,
         who: None,
         rechecks: false,
         ages: u32::MAX,
         expires: u32::MAX,
-    });
+    };
+    let slot = shard.open(opening, &mut None);
     assert_eq!(data(shard, slot), [""; 0]);
     slot
 }
@@ -113,14 +115,15 @@ fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
     publish(&mut shard, 11..=20, &event("a"));
     assert_eq!(data(&mut shard, first).len(), 10);
     shard.close(first);
-    let resumed = shard.open(Opening {
+    let opening = Opening {
         selector: Selector::public().only_types(["c"]),
         start: Start::After(id(10)),
         who: None,
         rechecks: false,
         ages: u32::MAX,
         expires: u32::MAX,
-    });
+    };
+    let resumed = shard.open(opening, &mut None);
     assert_eq!(
         data(&mut shard, resumed),
         ["{}"],
@@ -208,3 +211,9 @@ fn a_connection_with_a_shared_filter_costs_the_hub_at_most_256_bytes() {
     let each = grown.bytes_current / 1024;
     assert!(each <= 256, "{each}");
 }
+
+const TERMS: Terms = Terms {
+    keep_alive: 60,
+    write_stall: 480,
+    per_user: usize::MAX,
+};

@@ -1,0 +1,148 @@
+//! Connections come, change, and end: by themselves, by the host, by the clock.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::{Shard, index};
+use crate::event_stream::hub::replay::HandOver;
+use crate::event_stream::hub::slot::{Closing, Opening, Slot, State};
+use crate::event_stream::selector::Selector;
+
+impl<H: HandOver> Shard<H> {
+    /// Adds a connection, which is polled next. When its user has too many, the oldest of them ends,
+    /// and `superseded` is whom to wake for it.
+    pub(crate) fn open(&mut self, opening: Opening, superseded: &mut Option<Waker>) -> u32 {
+        if let Some(who) = &opening.who {
+            *superseded = self.make_room(who);
+        }
+        let now = self.wheel.now();
+        self.slot_generation = self.slot_generation.wrapping_add(1);
+        let mut slot = Slot::new(opening, self.slot_generation, now);
+        slot.due = now.saturating_add(self.terms.keep_alive).min(slot.ends());
+        let entry = self.slots.vacant_entry();
+        let id = index(entry.key());
+        self.index.insert(id, &slot.selector, slot.who.as_ref());
+        self.wheel.file(id, slot.generation, slot.due);
+        entry.insert(slot);
+        id
+    }
+
+    /// Ends the oldest stream of `who` when there are as many as there may be.
+    fn make_room(&mut self, who: &str) -> Option<Waker> {
+        let latest = self.slot_generation;
+        let open = |id: &u32| self.slots[*id as usize].closing.is_none();
+        // Generations wrap around.
+        let age = |id: &u32| latest.wrapping_sub(self.slots[*id as usize].generation);
+        let held = || self.index.owned(who).filter(open);
+        if held().count() < self.terms.per_user {
+            return None;
+        }
+        let oldest = held().max_by_key(age)?;
+        self.slots[oldest as usize].end(Closing::Superseded, self.wheel.now())
+    }
+
+    /// Removes a connection. What is returned is dropped after the lock is released, since a waker
+    /// may do anything when it is.
+    pub(in crate::event_stream::hub) fn close(&mut self, id: u32) -> Option<Slot> {
+        let slot = self.slots.try_remove(id as usize)?;
+        self.index.remove(id, &slot.selector, slot.who.as_ref());
+        // The number of a class that ends with this member is given to another.
+        self.memo = None;
+        Some(slot)
+    }
+
+    /// Puts a connection under another selector, from the next event on.
+    pub(crate) fn reselect(
+        &mut self,
+        id: u32,
+        selector: Selector,
+        who: Option<Arc<str>>,
+        expires: u32,
+    ) {
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return;
+        };
+        if let (State::Parked, Some(ring)) = (slot.state, &self.ring) {
+            slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
+        }
+        // What is listed was matched by the former selector.
+        slot.unlist();
+        self.index.remove(id, &slot.selector, slot.who.as_ref());
+        self.memo = None;
+        self.index.insert(id, &selector, who.as_ref());
+        slot.selector = selector;
+        slot.who = who;
+        slot.expires = expires;
+        if slot.ends() < slot.due {
+            slot.due = slot.ends();
+            self.wheel.file(id, slot.generation, slot.due);
+        }
+    }
+
+    /// Ends one connection: what it was granted no longer holds.
+    pub(crate) fn revoke(&mut self, id: u32) {
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.closing.get_or_insert(Closing::Revoked);
+        }
+    }
+
+    /// Ends the streams that were granted to `who`, and answers how many.
+    pub(crate) fn end_of(&mut self, who: &str, why: Closing, wakers: &mut Vec<Waker>) -> usize {
+        let (slots, now) = (&mut self.slots, self.wheel.now());
+        let ended = self.index.owned(who).filter(|id| {
+            let slot = &mut slots[*id as usize];
+            let open = slot.closing.is_none();
+            wakers.extend(slot.end(why, now));
+            open
+        });
+        ended.count()
+    }
+
+    /// Ends all streams, and answers how many.
+    pub(crate) fn end(&mut self, why: Closing, wakers: &mut Vec<Waker>) -> usize {
+        let mut ended = 0;
+        for (_, slot) in &mut self.slots {
+            ended += usize::from(slot.closing.is_none());
+            wakers.extend(slot.end(why, self.wheel.now()));
+        }
+        ended
+    }
+
+    /// Moves to the tick `to`: keep-alives, rechecks, ends.
+    pub(crate) fn tick(&mut self, to: u32, wakers: &mut Vec<Waker>) {
+        let (slots, terms) = (&mut self.slots, self.terms);
+        self.wheel.advance(to, |id, generation| {
+            let slot = slots.get_mut(id as usize)?;
+            // A slot that is due later has been filed for then.
+            if slot.generation != generation || slot.due > to || slot.closing.is_some() {
+                return None;
+            }
+            let stalls = slot
+                .neglected_since()
+                .map(|since| since.saturating_add(terms.write_stall));
+            if to >= slot.ends() || stalls.is_some_and(|stalls| to >= stalls) {
+                let why = match to >= slot.ends() {
+                    true => Closing::Age,
+                    false => Closing::Stalled,
+                };
+                wakers.extend(slot.end(why, to));
+                return None;
+            }
+            wakers.extend(slot.wake(to));
+            slot.beat = true;
+            slot.recheck = slot.rechecks;
+            let next = to.saturating_add(terms.keep_alive).min(slot.ends());
+            slot.due = stalls.map_or(next, |stalls| next.min(stalls));
+            Some(slot.due)
+        });
+    }
+
+    /// Whether the hub has ended a connection, for one that is polled and still holds a page.
+    pub(crate) fn is_ending(&mut self, id: u32) -> bool {
+        let now = self.wheel.now();
+        self.slots.get_mut(id as usize).is_none_or(|slot| {
+            slot.touch(now);
+            slot.closing.is_some()
+        })
+    }
+}

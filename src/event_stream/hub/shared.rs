@@ -1,0 +1,253 @@
+//! What all handles, connections and the tailer of one hub share.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use http::Request;
+use tokio::sync::Semaphore;
+
+use super::addresses::{Address, Addresses};
+use super::connection::Connection;
+use super::ring::RingBounds;
+use super::shard::Shard;
+use super::slot::{Closing, Opening};
+use super::stats::{HubStats, Meters};
+use crate::client::ClientSource;
+use crate::clock::{Clock, Instant};
+use crate::event_stream::store::DynStore;
+use crate::rand;
+
+pub(in crate::event_stream) struct Shared {
+    pub(super) shards: Box<[Mutex<Shard>]>,
+    pub(in crate::event_stream) store: Arc<dyn DynStore>,
+    pub(in crate::event_stream) settings: Settings,
+    /// Reads of the store by streams that are under way: a fleet of clients that resumes is not a
+    /// storm on the store.
+    pub(in crate::event_stream) reads: Semaphore,
+    /// Never locked together with a shard.
+    pub(super) addresses: Option<Mutex<Addresses>>,
+    pub(super) by_user: RandomState,
+    pub(super) connections: AtomicUsize,
+    pub(super) opened: AtomicUsize,
+    pub(super) turned_away: AtomicUsize,
+    pub(super) draining: AtomicBool,
+    pub(super) stage: AtomicU8,
+    pub(super) started: Instant,
+    pub(super) meters: Meters,
+}
+
+/// What the builder was told.
+#[derive(Clone, Debug)]
+pub(in crate::event_stream) struct Settings {
+    pub(super) clock: Clock,
+    pub(in crate::event_stream) keep_alive: Duration,
+    pub(super) max_age: Duration,
+    pub(super) write_stall: Duration,
+    pub(in crate::event_stream) retry: Duration,
+    pub(in crate::event_stream) drain_over: Duration,
+    pub(super) max_connections: usize,
+    pub(super) max_per_user: Option<usize>,
+    pub(super) max_per_address: Option<(ClientSource, usize)>,
+    pub(super) ring: RingBounds,
+    pub(super) poll_busy: Duration,
+    pub(super) poll_idle: Duration,
+}
+
+/// Why a stream cannot be opened now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::event_stream) enum Unavailable {
+    /// There are too many streams in all.
+    Full,
+    /// There are too many from one address.
+    Crowded,
+    Draining,
+    Stale,
+}
+
+impl Shared {
+    /// Whom a request is counted under, where that is bounded.
+    pub(in crate::event_stream) fn address<B>(&self, request: &Request<B>) -> Option<Address> {
+        let (source, _) = self.settings.max_per_address.as_ref()?;
+        Some(Address::of(source.identify(request).ip()))
+    }
+
+    /// Adds a connection, unless there are too many or nothing feeds the hub.
+    pub(in crate::event_stream) fn open(
+        self: &Arc<Self>,
+        opening: Opening,
+        address: Option<Address>,
+    ) -> Result<Connection, Unavailable> {
+        let opened = self.admit(address).map(|()| self.connect(opening, address));
+        // A drain that came between the first look and the slot has not seen the slot.
+        let opened = match self.draining.load(Ordering::Acquire) {
+            true => Err(Unavailable::Draining),
+            false => opened,
+        };
+        if opened.is_err() {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.meters.turned_away.add(1);
+        }
+        opened
+    }
+
+    /// Counts one more connection, if there is room for one.
+    fn admit(&self, address: Option<Address>) -> Result<(), Unavailable> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Unavailable::Draining);
+        }
+        if self.stage.load(Ordering::Acquire) != RUNNING {
+            return Err(Unavailable::Stale);
+        }
+        let most = self.settings.max_connections;
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            })
+            .map_err(|_| Unavailable::Full)?;
+        let fits = match (self.lock_addresses(), address) {
+            (Some(mut addresses), Some(address)) => addresses.take(address),
+            _ => true,
+        };
+        if !fits {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Unavailable::Crowded);
+        }
+        Ok(())
+    }
+
+    fn connect(self: &Arc<Self>, opening: Opening, address: Option<Address>) -> Connection {
+        let opened = self.opened.fetch_add(1, Ordering::Relaxed);
+        let shard = match &opening.who {
+            // Where their number is bounded, all streams of a user are under one lock.
+            Some(who) if self.settings.max_per_user.is_some() => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "any part of a hash will do"
+                )]
+                let hash = self.by_user.hash_one(who) as usize;
+                hash % self.shards.len()
+            }
+            _ => opened % self.shards.len(),
+        };
+        let mut superseded = None;
+        let slot = self.lock(shard).open(opening, &mut superseded);
+        superseded.into_iter().for_each(Waker::wake);
+        self.gauge();
+        Connection::new(Arc::clone(self), shard, slot, address)
+    }
+
+    /// Takes back what a connection was counted under.
+    pub(super) fn left(&self, address: Option<Address>) {
+        if let (Some(mut addresses), Some(address)) = (self.lock_addresses(), address) {
+            addresses.give(address);
+        }
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.gauge();
+    }
+
+    /// The tick at which a stream that opens now is old enough: its maximum age, less some jitter.
+    pub(in crate::event_stream) fn ages(&self) -> u32 {
+        let most = self.settings.max_age;
+        self.tick()
+            .saturating_add(ticks(rand::between(most.mul_f64(0.8), most)))
+    }
+
+    /// The tick at which what is granted now expires.
+    pub(in crate::event_stream) fn expires(&self, lifetime: Option<Duration>) -> u32 {
+        lifetime.map_or(u32::MAX, |lifetime| {
+            self.tick().saturating_add(ticks(lifetime))
+        })
+    }
+
+    /// The reconnection time that a stream is told: spread, so that clients do not come in step.
+    pub(in crate::event_stream) fn retry(&self) -> Duration {
+        rand::jitter(self.settings.retry, 33)
+    }
+
+    /// The current tick.
+    pub(super) fn tick(&self) -> u32 {
+        let since = self.settings.clock.now().since(self.started);
+        u32::try_from(since.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    /// Turns new streams away and ends those that are open. Answers how many.
+    pub(super) fn drain(&self) -> usize {
+        self.draining.store(true, Ordering::Release);
+        self.end(Closing::Drain)
+    }
+
+    /// Ends all streams.
+    pub(super) fn end(&self, why: Closing) -> usize {
+        self.each_shard(|shard, wakers| shard.end(why, wakers))
+            .into_iter()
+            .sum()
+    }
+
+    /// Changes one shard after the other, and wakes whom that concerns after each lock is released.
+    pub(super) fn each_shard<T>(
+        &self,
+        mut change: impl FnMut(&mut Shard, &mut Vec<Waker>) -> T,
+    ) -> Vec<T> {
+        let mut wakers = Vec::new();
+        let mut results = Vec::new();
+        for at in 0..self.shards.len() {
+            results.push(change(&mut self.lock(at), &mut wakers));
+            wakers.drain(..).for_each(Waker::wake);
+        }
+        results
+    }
+
+    pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        // No call leaves a shard half changed, and a panic in it is a bug of this crate alone.
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_addresses(&self) -> Option<MutexGuard<'_, Addresses>> {
+        let addresses = self.addresses.as_ref()?;
+        Some(addresses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn stats(&self) -> HubStats {
+        let mut stats = HubStats {
+            connections: self.connections.load(Ordering::Relaxed),
+            turned_away: self.turned_away.load(Ordering::Relaxed),
+            ..HubStats::default()
+        };
+        for at in 0..self.shards.len() {
+            let counts = self.lock(at).counts;
+            stats.wakes += counts.wakes;
+            stats.demotions += counts.demotions;
+            stats.hand_overs += counts.hand_overs;
+            stats.resets += counts.resets;
+        }
+        stats
+    }
+
+    fn gauge(&self) {
+        let open = u32::try_from(self.connections.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        self.meters.connections.set(open.into());
+    }
+}
+
+/// `duration` in ticks, rounded up, and at least one.
+pub(super) fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(TICK.as_millis()))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
+/// The grain of all timers of streams.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// The tailer has not been polled.
+pub(super) const IDLE: u8 = 0;
+/// The tailer is being polled.
+pub(super) const RUNNING: u8 = 1;
+/// The tailer was dropped.
+pub(super) const ENDED: u8 = 2;
