@@ -76,9 +76,11 @@ async fn run(args: Args) -> Result<(), Failure> {
     let sessions = Sessions::new(repository.session_key());
 
     // Who has no session sees what is public; who has one, their own events as well.
-    let (hub, tailer) = EventHub::builder(repository.clone())
-        .retry(Duration::from_secs(1))
-        .build();
+    let mut builder = EventHub::builder(repository.clone()).retry(Duration::from_secs(1));
+    if let Some(most) = args.streams_per_user {
+        builder = builder.max_per_user(most.get());
+    }
+    let (hub, tailer) = builder.build();
     let authorize = guards::own_events(sessions.clone());
     let events = EventStream::new(hub.clone()).authorize(authorize);
 
@@ -97,12 +99,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         sessions,
         clients: clients.clone(),
     };
-    let app = guards::around(
-        api::router(app, events, args.streams_per_user),
-        &args,
-        &clients,
-        &health,
-    )?;
+    let app = guards::around(api::router(app, events), &args, &clients, &health)?;
 
     let asked_to_stop = asked_to_stop().map_err(Failure::other)?;
     let stop = async {

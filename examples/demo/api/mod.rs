@@ -1,17 +1,14 @@
 //! The payments API itself: plain axum, unaware of the guards around it.
 
-use std::num::NonZeroUsize;
-
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use bartizan::client::ClientSource;
 use bartizan::event_stream::EventStream;
 use bartizan::security_headers::{Report, ReportCollector};
 
 use self::problem::ApiError;
-use self::streams::Streams;
 use crate::page;
 use crate::repository::Repository;
 use crate::session::Sessions;
@@ -23,7 +20,6 @@ mod lock;
 pub(crate) mod openapi;
 mod problem;
 mod session;
-mod streams;
 mod transactions;
 
 /// What the handlers share.
@@ -35,18 +31,9 @@ pub(crate) struct App {
 }
 
 /// The routes. Every body is bounded, and every error is a problem document.
-pub(crate) fn router(
-    app: App,
-    events: EventStream,
-    streams_per_user: Option<NonZeroUsize>,
-) -> Router {
-    let mut events = Router::new().route_service("/api/events", events);
-    if let Some(most) = streams_per_user {
-        let streams = Streams::new(app.sessions.clone(), most);
-        events = events.layer(from_fn_with_state(streams, Streams::bound));
-    }
+pub(crate) fn router(app: App, events: EventStream) -> Router {
     Router::new()
-        .merge(events)
+        .route_service("/api/events", events)
         .route("/", get(page::show))
         .route("/icon.svg", get(page::icon))
         .route_service("/csp-reports", ReportCollector::new(blocked))

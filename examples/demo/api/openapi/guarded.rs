@@ -44,7 +44,9 @@ fn this() {}
         (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`, `health.changed`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
           `superseded` where `--streams-per-user` makes room for a newer stream. \
           Over the limit, a browser's EventSource is asked to come back instead of being refused.", content_type = "text/event-stream", body = String),
+        (status = 204, description = "To a browser's EventSource that comes back after `superseded`: it should not"),
         (status = 400, description = "A parameter cannot be read", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 409, description = "To any other client that comes back with the id of `superseded`", content_type = "application/problem+json", body = ProblemDocument),
         (status = 403, description = "Another user's events", content_type = "application/problem+json", body = ProblemDocument),
         (status = 503, description = "The event log cannot be followed just now", content_type = "application/problem+json", body = ProblemDocument),
     ),
