@@ -260,7 +260,7 @@ fn the_contract_is_whole_and_names_what_the_guards_add() {
     };
     assert_eq!(
         statuses("/api/events", "get"),
-        set(&["200", "400", "403", "429", "503"])
+        set(&["200", "204", "400", "403", "409", "429", "503"])
     );
     assert_eq!(
         statuses("/csp-reports", "post"),
