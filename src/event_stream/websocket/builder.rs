@@ -43,7 +43,7 @@ impl EventStream {
 /// 3. A ping goes out with every keep-alive. A client that shows no sign of life for two of them, or
 ///    takes nothing of what it is sent, is cut off. Browsers answer pings by themselves.
 /// 4. The server closes with 1001 at the maximum age and when the process drains, with 1008 when the
-///    stream is revoked, and with 1013 when nothing feeds the hub any more. The message before it
+///    stream is revoked or superseded, and with 1013 when nothing feeds the hub any more. The message before it
 ///    says where and when to go on, but who was closed with 1008 should not. 1002, 1007 and 1009 are
 ///    for frames that are not allowed, text that is not UTF-8, and messages over 4 KiB. What a client
 ///    says otherwise is ignored.
