@@ -83,6 +83,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Shared: what every room stands on. Shared never imports a room.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod backend;
 pub mod body;
 pub mod client;
 pub mod clock;

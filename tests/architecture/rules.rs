@@ -14,8 +14,9 @@ pub(crate) const SHARED: [&str; 10] = [
 ];
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 22] = [
+pub(crate) const PURE: [&str; 24] = [
     "batch",
+    "breaker",
     "csp",
     "decision",
     "encode",
@@ -25,6 +26,7 @@ pub(crate) const PURE: [&str; 22] = [
     "handshake",
     "id",
     "index",
+    "known",
     "message",
     "node",
     "origin",
