@@ -21,6 +21,11 @@ pub(crate) struct Args {
     pub(crate) writes_per_second: NonZeroU32,
     pub(crate) trusted_proxies: Option<TrustedProxies>,
     pub(crate) streams_per_user: Option<NonZeroUsize>,
+    #[cfg_attr(
+        not(feature = "redis"),
+        expect(dead_code, reason = "a build that lacks it refuses the flag")
+    )]
+    pub(crate) redis_url: Option<String>,
 }
 
 /// What the command line asked for.
@@ -44,6 +49,7 @@ Usage: demo [FLAGS]      each flag is also a variable of the environment: --data
   --trusted-proxy CIDR       believe X-Forwarded-For and X-Forwarded-Proto from these peers
                              (repeatable; separated by commas in TRUSTED_PROXY)
   --streams-per-user N       event streams that one user may hold open   [no limit]
+  --redis-url URL            share the limits with every demo on the same Redis (needs `--features redis`)
   --help                     print this";
 
 impl Command {
@@ -122,6 +128,7 @@ impl Args {
                 })?),
             },
             streams_per_user: value(given, STREAMS, "a whole number of at least 1")?,
+            redis_url: built_in(given, REDIS_URL, "redis", cfg!(feature = "redis"))?,
         })
     }
 }
@@ -151,6 +158,24 @@ fn value<T: FromStr>(
                 .map_err(|_| BadFlag::new(flag, Some(text), wanted))
         })
         .transpose()
+}
+
+/// The value of a flag that needs a feature which this build may lack.
+fn built_in(
+    given: &[(&'static str, String)],
+    flag: &'static str,
+    feature: &str,
+    is_there: bool,
+) -> Result<Option<String>, BadFlag> {
+    match values(given, flag).pop() {
+        Some(url) if !is_there => {
+            let wanted = format!(
+                "this demo was built without it: `cargo run --example demo --features {feature}`"
+            );
+            Err(BadFlag::new(flag, Some(url), &wanted))
+        }
+        url => Ok(url.map(str::to_owned)),
+    }
 }
 
 fn values<'a>(given: &'a [(&'static str, String)], flag: &str) -> Vec<&'a str> {
@@ -190,7 +215,16 @@ const READS: &str = "--reads-per-second";
 const WRITES: &str = "--writes-per-second";
 const TRUSTED_PROXY: &str = "--trusted-proxy";
 const STREAMS: &str = "--streams-per-user";
-const FLAGS: &[&str] = &[LISTEN, DATA_DIR, READS, WRITES, TRUSTED_PROXY, STREAMS];
+pub(crate) const REDIS_URL: &str = "--redis-url";
+const FLAGS: &[&str] = &[
+    LISTEN,
+    DATA_DIR,
+    READS,
+    WRITES,
+    TRUSTED_PROXY,
+    STREAMS,
+    REDIS_URL,
+];
 
 #[cfg(test)]
 mod tests {
@@ -216,6 +250,7 @@ mod tests {
         assert_eq!(args.writes_per_second.get(), 10);
         assert!(args.data_dir.starts_with(env::temp_dir()));
         assert!(args.trusted_proxies.is_none() && args.streams_per_user.is_none());
+        assert!(args.redis_url.is_none());
 
         let environment = [
             ("LISTEN", "[::1]:0"),

@@ -25,6 +25,8 @@ use self::session::Sessions;
 mod api;
 mod args;
 mod changes;
+#[cfg(feature = "redis")]
+mod fleet;
 mod guards;
 mod page;
 mod repository;
@@ -69,6 +71,8 @@ async fn run(args: Args) -> Result<(), Failure> {
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let repository = open(&args.data_dir)?;
+    #[cfg(feature = "redis")]
+    let _client = args.redis_url.as_deref().map(fleet::client).transpose()?;
     let clients = match &args.trusted_proxies {
         Some(proxies) => ClientSource::peer().behind(proxies.clone()),
         None => ClientSource::peer(),

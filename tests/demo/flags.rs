@@ -50,6 +50,18 @@ fn a_bad_flag_is_one_line_that_names_flag_and_value_and_exit_status_2() {
             "10.0.0.0/99",
         ),
         (&["--streams-per-user", "0"], &[], "--streams-per-user", "0"),
+        (
+            &["--redis-url", "redis:no/such url"],
+            &[],
+            "--redis-url",
+            "redis:no/such url",
+        ),
+        (
+            &[],
+            &[("REDIS_URL", "not a URL")],
+            "--redis-url",
+            "not a URL",
+        ),
         (&["--colour"], &[], "--colour", ""),
         (
             &[],
@@ -79,6 +91,7 @@ fn help_lists_every_flag() {
         "--writes-per-second",
         "--trusted-proxy",
         "--streams-per-user",
+        "--redis-url",
     ] {
         assert!(help.contains(flag), "{flag}");
     }

@@ -154,6 +154,7 @@ pub(crate) fn command() -> Command {
         "WRITES_PER_SECOND",
         "TRUSTED_PROXY",
         "STREAMS_PER_USER",
+        "REDIS_URL",
     ] {
         command.env_remove(name);
     }

@@ -1,0 +1,14 @@
+//! What several demos share.
+
+use crate::args::{self, BadFlag};
+
+/// A client of the Redis at `url`, which need not be up yet.
+pub(crate) fn client(url: &str) -> Result<redis::Client, BadFlag> {
+    redis::Client::open(url).map_err(|_| {
+        BadFlag::new(
+            args::REDIS_URL,
+            Some(url),
+            "a URL such as redis://127.0.0.1/",
+        )
+    })
+}
