@@ -76,6 +76,9 @@ pub enum Outcome {
     Refused(Duration),
     /// The request costs more than the bucket ever holds: waiting is of no use.
     TooCostly,
+    /// Nobody knows: the store cannot be reached, and refuses meanwhile. It is worth trying again
+    /// after this time.
+    Unavailable(Duration),
 }
 
 impl Verdict {
@@ -100,6 +103,12 @@ impl Verdict {
     #[must_use]
     pub const fn too_costly(limit: u64, remaining: u64) -> Self {
         Self::new(limit, remaining, Outcome::TooCostly)
+    }
+
+    /// The store of a window of `limit` cells cannot be reached and refuses meanwhile.
+    #[must_use]
+    pub const fn unavailable(limit: u64, wait: Duration) -> Self {
+        Self::new(limit, 0, Outcome::Unavailable(wait))
     }
 
     /// The same verdict, with the time until one more cell is back and the time until all are.

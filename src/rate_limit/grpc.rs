@@ -32,6 +32,7 @@ pub(super) fn refusal(cause: Cause, wait: Option<Duration>) -> Response<Bytes> {
             INVALID_ARGUMENT,
             "the call lacks what its rate limit is counted by",
         ),
+        Cause::Unavailable => (UNAVAILABLE, "the rate limit cannot be looked up"),
     };
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
@@ -97,6 +98,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
 
 const RESOURCE_EXHAUSTED: u16 = 8;
 const INVALID_ARGUMENT: u16 = 3;
+const UNAVAILABLE: u16 = 14;
 const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -106,7 +106,7 @@ pub(super) fn limit<'w>(
         list.item(name);
         list.param(";r=", verdict.remaining());
         let until = match verdict.outcome() {
-            Outcome::Refused(wait) => wait,
+            Outcome::Refused(wait) | Outcome::Unavailable(wait) => wait,
             _ => verdict.next(),
         };
         if !until.is_zero() {

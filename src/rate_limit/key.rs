@@ -1,7 +1,8 @@
 //! What requests are counted by.
 //!
-//! A key is computed straight from the request into 64 bits, under a secret of this process: no
-//! string is made of it, none is kept, and nobody outside can choose values that share a bucket.
+//! A key is computed straight from the request into 64 bits, under a secret of this process, or of all
+//! that [share a store](super::Secret): no string is made of it, none is kept, and nobody outside can
+//! choose values that share a bucket.
 //!
 //! What a request lacks is never an error of the server's: each part of a key says what then.
 //!
@@ -16,14 +17,14 @@
 //! ```
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use http::header::HeaderName;
 
+use super::digest::{self, Secret, digest};
 use super::head::Head;
 use super::route::{CompiledRoute, decoded};
-use super::store::DIGEST_KEY;
 use crate::client::{ClientSource, Ipv6Prefix};
 use crate::config::ConfigError;
 
@@ -73,9 +74,9 @@ where
     T: Send + Sync + 'static,
     K: Hash + ?Sized,
 {
-    from_digest(move |head| {
+    from_digest(move |head, secret| {
         let extension = head.extensions().get::<T>()?;
-        Some(digest(value(extension)))
+        Some(digest(secret, value(extension)))
     })
 }
 
@@ -100,7 +101,7 @@ pub fn constant() -> Key {
 /// let per_host = key::from_fn(|request| request.uri().host().map(str::to_ascii_lowercase));
 /// ```
 pub fn from_fn<K: Hash>(value: impl Fn(&Head<'_>) -> Option<K> + Send + Sync + 'static) -> Key {
-    from_digest(move |head| value(head).map(|value| digest(&value)))
+    from_digest(move |head, secret| value(head).map(|value| digest(secret, &value)))
 }
 
 impl Key {
@@ -129,9 +130,9 @@ impl Key {
     }
 
     /// The bucket of all requests without a value.
-    pub(super) fn shared() -> u64 {
+    pub(super) fn shared(secret: Option<&Secret>) -> u64 {
         // A digest of something else is as likely to be this as to be any other number.
-        DIGEST_KEY.hasher().finish()
+        digest(secret, &())
     }
 
     /// The digest of one request's value, or what to do without it.
@@ -139,41 +140,42 @@ impl Key {
         &self,
         head: &Head<'_>,
         route: Option<&CompiledRoute>,
+        secret: Option<&Secret>,
     ) -> Result<u64, Missing> {
         let found = match &self.source {
             Source::ClientIp(source, prefix) => source
                 .client(head.extensions(), head.headers())
                 .ip()
-                .map(|ip| digest(&prefix.bucket(ip))),
+                .map(|ip| digest::address(secret, prefix.bucket(ip))),
             Source::Header(Ok(name)) => {
                 let mut values = head.headers().get_all(name).iter();
                 let value = values.next().filter(|value| !value.is_empty());
                 let twice = values.next().is_some();
                 if twice && self.missing == Missing::Skip {
-                    return Ok(Self::shared());
+                    return Ok(Self::shared(secret));
                 }
                 value
                     .filter(|_| !twice)
-                    .map(|value| digest(value.as_bytes()))
+                    .map(|value| digest(secret, value.as_bytes()))
             }
             Source::Header(Err(_)) => None,
-            Source::Closure(closure) => closure(head),
+            Source::Closure(closure) => closure(head, secret),
             Source::PathParam(name) => route
                 .and_then(|route| route.param(name, head.path()))
-                .map(|value| digest(&*decoded(value))),
-            Source::Constant => Some(Self::shared()),
+                .map(|value| digest(secret, &*decoded(value))),
+            Source::Constant => Some(Self::shared(secret)),
             Source::All(parts) => {
-                let mut hasher = DIGEST_KEY.hasher();
+                // Each part is 64 bits by now, so no two tuples read the same.
+                let mut all = 0;
                 for part in parts {
-                    // Each part is 64 bits by now, so no two tuples read the same.
-                    hasher.write_u64(part.of(head, route)?);
+                    all = digest(secret, &(all, part.of(head, route, secret)?));
                 }
-                Some(hasher.finish())
+                Some(all)
             }
         };
         match (found, self.missing) {
             (Some(digest), _) => Ok(digest),
-            (None, Missing::Shared) => Ok(Self::shared()),
+            (None, Missing::Shared) => Ok(Self::shared(secret)),
             (None, missing) => Err(missing),
         }
     }
@@ -251,7 +253,7 @@ enum Source {
     All(Vec<Key>),
 }
 
-type DigestFn = dyn Fn(&Head<'_>) -> Option<u64> + Send + Sync;
+type DigestFn = dyn Fn(&Head<'_>, Option<&Secret>) -> Option<u64> + Send + Sync;
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,12 +272,9 @@ impl fmt::Debug for Source {
     }
 }
 
-fn from_digest(closure: impl Fn(&Head<'_>) -> Option<u64> + Send + Sync + 'static) -> Key {
+fn from_digest<F>(closure: F) -> Key
+where
+    F: Fn(&Head<'_>, Option<&Secret>) -> Option<u64> + Send + Sync + 'static,
+{
     Source::Closure(Arc::new(closure)).into()
-}
-
-fn digest<K: Hash + ?Sized>(value: &K) -> u64 {
-    let mut hasher = DIGEST_KEY.hasher();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

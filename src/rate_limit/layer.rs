@@ -183,7 +183,8 @@ impl<St> RateLimitBuilder<St> {
 
     /// Keeps the buckets in `store`. Layers whose stores are clones of one [`MemoryStore`] share the
     /// buckets of policies and windows that have the same names: give those the same quotas.
-    pub fn store<T: Store>(self, store: T) -> RateLimitBuilder<T> {
+    pub fn store<T: Store>(mut self, store: T) -> RateLimitBuilder<T> {
+        self.settings.secret = store.secret().cloned();
         RateLimitBuilder {
             policies: self.policies,
             settings: self.settings,

@@ -32,6 +32,9 @@
 //! - What costs more than a quota ever holds gets `413 Content Too Large` and no `Retry-After`; an
 //!   `EventSource`, 204; a gRPC call, a push-back that forbids retries.
 //! - What lacks a key that says [`or_reject`](Key::or_reject) gets `400 Bad Request`.
+//! - Where the buckets are elsewhere and cannot be reached, and the host has chosen to refuse meanwhile:
+//!   `503 Service Unavailable` with `Retry-After` and a problem document of the type
+//!   `temporary-reduced-capacity`; an `EventSource`, when to come back; a gRPC call, `UNAVAILABLE`.
 //! - A host can answer [in its own way](RateLimitBuilder::reject).
 //!
 //! # While it runs
@@ -98,6 +101,7 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod conformance;
 mod decision;
+mod digest;
 mod future;
 mod gcra;
 mod grpc;
@@ -120,6 +124,7 @@ mod settle;
 mod store;
 
 pub use self::decision::{Decision, Outcome, Verdict};
+pub use self::digest::Secret;
 pub use self::future::ResponseFuture;
 pub use self::head::Head;
 pub use self::headers::Headers;

@@ -24,6 +24,8 @@ pub enum Cause {
     /// It lacks what a policy counts by, and that policy's key says
     /// [`or_reject`](super::Key::or_reject).
     NoKey,
+    /// The store cannot be reached, and refuses meanwhile.
+    Unavailable,
 }
 
 /// A refusal that is about to be answered.
@@ -80,7 +82,9 @@ impl Rejection<'_> {
         }
         if self.spare_event_source && shed::is_event_source(self.method, self.headers) {
             match (self.cause, self.wait) {
-                (Cause::Exceeded, Some(wait)) => return shed::come_back_after(wait),
+                (Cause::Exceeded | Cause::Unavailable, Some(wait)) => {
+                    return shed::come_back_after(wait);
+                }
                 (Cause::TooCostly, _) => return shed::never_come_back(),
                 _ => {}
             }
@@ -150,6 +154,11 @@ fn problem(cause: Cause, violated: &[&str]) -> Problem {
             return Problem::new(StatusCode::BAD_REQUEST)
                 .detail("the request lacks what its rate limit is counted by");
         }
+        Cause::Unavailable => {
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+                .kind(REDUCED_CAPACITY, REDUCED_CAPACITY_TITLE)
+                .member("violated-policies", violated.to_vec());
+        }
     };
     let problem = Problem::new(status).kind(QUOTA_EXCEEDED, TITLE);
     let problem = match cause {
@@ -173,3 +182,7 @@ fn problem_response(document: Bytes) -> Response<Bytes> {
 /// Registered by draft-ietf-httpapi-ratelimit-headers.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 const TITLE: &str = "Request cannot be satisfied as assigned quota has been exceeded";
+const REDUCED_CAPACITY: &str =
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+const REDUCED_CAPACITY_TITLE: &str =
+    "Request cannot be satisfied due to temporary server capacity constraints";

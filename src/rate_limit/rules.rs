@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Extensions, Request};
 use smallvec::SmallVec;
 
+use super::digest::Secret;
 use super::head::Head;
 use super::headers::Headers;
 use super::key::{Key, Missing};
@@ -37,6 +38,8 @@ pub(super) struct Settings {
     pub(super) event_source: bool,
     pub(super) expose: bool,
     pub(super) reject: Option<Arc<dyn Reject>>,
+    /// What the store has keys digested under.
+    pub(super) secret: Option<Secret>,
 }
 
 pub(super) type TemplateFn = dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync;
@@ -121,7 +124,7 @@ impl Rules {
             self.windows.push(Window {
                 rule: self.policies.len(),
                 name: (&**window).into(),
-                scope: store::scope(&name, window),
+                scope: store::scope(self.settings.secret.as_ref(), &name, window),
                 document: reject::document(window),
                 passed: counter(window, "passed"),
                 refused: counter(window, refused),
@@ -209,8 +212,9 @@ impl Rules {
     /// The policy whose key the request lacks and may not.
     pub(super) fn applied(&self, head: &Head<'_>, applied: &mut AppliedList) -> Result<(), usize> {
         let quotas = self.quotas.load();
+        let secret = self.settings.secret.as_ref();
         for (index, rule) in self.policies.iter().enumerate() {
-            apply(rule, &quotas, head, applied).map_err(|NoKey| index)?;
+            apply(rule, &quotas, head, secret, applied).map_err(|NoKey| index)?;
         }
         Ok(())
     }
@@ -225,7 +229,10 @@ impl Rules {
         let window = &self.windows[applied.window];
         let rule = &self.policies[window.rule];
         let scope = match applied.planned {
-            true => store::planned(window.scope, applied.quota),
+            true => {
+                let secret = self.settings.secret.as_ref();
+                store::planned(secret, window.scope, applied.quota)
+            }
             false => window.scope,
         };
         let (policy, name) = (rule.policy.name(), &*window.name);
@@ -261,6 +268,7 @@ fn apply(
     rule: &Rule,
     quotas: &Quotas,
     head: &Head<'_>,
+    secret: Option<&Secret>,
     applied: &mut AppliedList,
 ) -> Result<(), NoKey> {
     let policy = &rule.policy;
@@ -268,11 +276,11 @@ fn apply(
     if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head)) {
         return Ok(());
     }
-    let key = match rule.key.of(head, route) {
+    let key = match rule.key.of(head, route, secret) {
         Ok(key) => key,
         Err(Missing::Reject) if !policy.shadow => return Err(NoKey),
         Err(Missing::Skip) => return Ok(()),
-        Err(_) => Key::shared(),
+        Err(_) => Key::shared(secret),
     };
     let cost = match &policy.cost {
         Cost::Cells(cells) => *cells,

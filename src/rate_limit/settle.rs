@@ -133,6 +133,12 @@ impl Rules {
                 Outcome::Passed => continue,
                 Outcome::Refused(wait) => rejection.wait = rejection.wait.max(Some(wait)),
                 Outcome::TooCostly => rejection.cause = Cause::TooCostly,
+                Outcome::Unavailable(wait) => {
+                    rejection.wait = rejection.wait.max(Some(wait));
+                    if rejection.cause == Cause::Exceeded {
+                        rejection.cause = Cause::Unavailable;
+                    }
+                }
             }
             rejection.violated.push(&window.name);
             rejection.document = Some(&window.document);

@@ -1,13 +1,11 @@
 //! Where the buckets are kept.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::LazyLock;
 
 use super::decision::Decision;
+use super::digest::{Secret, digest};
 use super::quota::Quota;
 use crate::clock::Clock;
-use crate::rand::DigestKey;
 
 #[cfg(feature = "governor")]
 pub use self::governor::GovernorStore;
@@ -67,6 +65,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// `clock` is the layer's. A store whose time is another's (a server's) need not use it.
     fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Answer<Self::Wait>;
+
+    /// The secret of all processes that share the buckets: keys are digested under it, so that they are
+    /// the same in each. `None`, unless implemented, takes a key of this process alone.
+    fn secret(&self) -> Option<&Secret> {
+        None
+    }
 }
 
 impl<F> Store for F
@@ -152,7 +156,7 @@ impl<'a> Check<'a> {
     /// The window that a policy starts with has the policy's name.
     #[must_use]
     pub fn new(policy: &'a str, window: &'a str, key: u64, quota: Quota) -> Self {
-        Self::scoped(policy, window, scope(policy, window), key, quota)
+        Self::scoped(policy, window, scope(None, policy, window), key, quota)
     }
 
     /// The same with a [`scope`] that was computed before.
@@ -251,20 +255,11 @@ impl fmt::Debug for Check<'_> {
 
 /// The digest that tells one window of one policy from all others, by their names: layers that share
 /// a store share the buckets of policies with the same name.
-pub(super) fn scope(policy: &str, window: &str) -> u64 {
-    let mut hasher = DIGEST_KEY.hasher();
-    hasher.write_usize(policy.len());
-    hasher.write(policy.as_bytes());
-    hasher.write(window.as_bytes());
-    hasher.finish()
+pub(super) fn scope(secret: Option<&Secret>, policy: &str, window: &str) -> u64 {
+    digest(secret, &(policy, window))
 }
 
 /// The scope of a window under another quota than its own.
-pub(super) fn planned(scope: u64, quota: Quota) -> u64 {
-    let mut hasher = DIGEST_KEY.hasher();
-    (scope, quota).hash(&mut hasher);
-    hasher.finish()
+pub(super) fn planned(secret: Option<&Secret>, scope: u64, quota: Quota) -> u64 {
+    digest(secret, &(scope, quota))
 }
-
-/// The key of all digests of this process: unknown outside, so nobody can choose keys that collide.
-pub(super) static DIGEST_KEY: LazyLock<DigestKey> = LazyLock::new(DigestKey::default);

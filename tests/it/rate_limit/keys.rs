@@ -1,8 +1,10 @@
 //! What requests are counted by, and what becomes of those that lack it.
 
+use std::sync::{Arc, Mutex};
+
 use super::*;
 use bartizan::client::Ipv6Prefix;
-use bartizan::rate_limit::Route;
+use bartizan::rate_limit::{Answer, Check, Decision, Never, Route, Secret, Store, Verdict};
 
 fn keyed(key: impl Into<Key>) -> Host {
     Host::new([Policy::new("api", Quota::per_minute(1)).by(key)])
@@ -148,4 +150,79 @@ async fn each_part_of_a_tuple_says_what_becomes_of_requests_without_it() {
     assert_eq!(host.status(with(get("/"), "x-tenant", "t")).await, 200);
     let mut host = keyed((tenant().or_skip(), per_client(), key::constant()));
     assert_eq!(host.passing(3, || from("192.0.2.1")).await, 3);
+}
+
+/// Notes the keys that it is asked about, under a secret of its own.
+struct Noting {
+    secret: Option<Secret>,
+    keys: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Store for Noting {
+    type Wait = Never;
+
+    fn check(&self, checks: &[Check<'_>], _: &Clock) -> Answer<Never> {
+        let mut keys = self.keys.lock().unwrap();
+        keys.extend(checks.iter().map(Check::key));
+        Answer::Now(Decision::new(
+            checks,
+            checks.iter().map(|_| Verdict::passed(1, 1)),
+        ))
+    }
+
+    fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
+    }
+}
+
+/// The digests of some keys under a secret.
+async fn digests(secret: Option<&str>) -> Vec<u64> {
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let store = Noting {
+        secret: secret.map(|secret| Secret::new(secret).unwrap()),
+        keys: Arc::clone(&keys),
+    };
+    let pair = (key::header("x-api-key"), key::constant());
+    let layer = RateLimitLayer::builder()
+        .policy(per_minute("header", key::header("x-api-key")))
+        .policy(per_minute("ip", key::client_ip(&ClientSource::peer())))
+        .policy(per_minute("constant", key::constant()))
+        .policy(per_minute("pair", pair.into()))
+        .policy(per_minute(
+            "closure",
+            key::from_fn(|head| Some(head.path().to_owned())),
+        ))
+        .store(store)
+        .build()
+        .unwrap();
+    let mut request = Request::get("/x")
+        .header("x-api-key", "k1")
+        .body(())
+        .unwrap();
+    let peer: SocketAddr = "198.51.100.7:1".parse().unwrap();
+    request.extensions_mut().insert(PeerAddr::new(peer));
+    let response = layer
+        .layer(Origin::default())
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    keys.lock().unwrap().clone()
+}
+
+fn per_minute(name: &'static str, key: Key) -> Policy {
+    Policy::new(name, Quota::per_minute(5)).by(key)
+}
+
+#[tokio::test]
+async fn the_secret_of_a_shared_store_decides_what_every_kind_of_key_is() {
+    let (one, other) = ("the secret of a fleet", "the secret of another");
+    let under_one = digests(Some(one)).await;
+    assert_eq!(under_one, digests(Some(one)).await);
+    for (key, again) in under_one.iter().zip(digests(Some(other)).await) {
+        assert_ne!(*key, again);
+    }
+    for (key, again) in under_one.iter().zip(digests(None).await) {
+        assert_ne!(*key, again);
+    }
 }

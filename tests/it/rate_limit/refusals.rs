@@ -1,7 +1,7 @@
 //! What a refused request gets: as a document, as an `EventSource`, as a gRPC call, as a host likes.
 
 use super::*;
-use bartizan::rate_limit::{Cause, Headers, Rejection};
+use bartizan::rate_limit::{Cause, Check, Decision, Headers, Rejection, Verdict};
 use http::StatusCode;
 
 #[tokio::test]
@@ -183,4 +183,42 @@ async fn without_fields_a_refusal_still_says_when_to_come_back() {
     let response = host.send(get("/")).await;
     assert_eq!(header(&response, "ratelimit"), None);
     assert_eq!(header(&response, "retry-after"), Some("60"));
+}
+
+/// A store that cannot be reached, and refuses meanwhile.
+fn unreachable(checks: &[Check<'_>], _: &Clock) -> Decision {
+    let wait = Duration::from_millis(1500);
+    let cells = checks.iter().map(|check| check.quota().cells());
+    Decision::new(checks, cells.map(|cells| Verdict::unavailable(cells, wait)))
+}
+
+#[tokio::test]
+async fn an_outage_that_refuses_is_told_from_a_quota_that_is_used_up() {
+    let layer = RateLimitLayer::builder()
+        .policy(minutely("api", 5))
+        .store(unreachable)
+        .build()
+        .unwrap();
+    let ask = async |request: Request<()>| {
+        let service = layer.layer(Origin::default());
+        service.oneshot(request).await.unwrap()
+    };
+    let response = ask(get("/")).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(header(&response, "retry-after"), Some("2"));
+    assert_eq!(header(&response, "cache-control"), Some("no-store"));
+    assert_eq!(
+        text(response).await,
+        r#"{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Request cannot be satisfied due to temporary server capacity constraints","status":503,"violated-policies":["api"]}"#
+    );
+
+    let stream = Request::get("/").header("accept", "text/event-stream");
+    let response = ask(stream.body(()).unwrap()).await;
+    assert_eq!(response.status(), 200);
+    assert!(text(response).await.starts_with("retry: "));
+
+    let call = Request::post("/").header("content-type", "application/grpc");
+    let response = ask(call.body(()).unwrap()).await;
+    assert_eq!(header(&response, "grpc-status"), Some("14"));
+    assert_eq!(header(&response, "grpc-retry-pushback-ms"), Some("1500"));
 }
