@@ -65,6 +65,11 @@ impl CspAppend {
         }
     }
 
+    pub(super) fn has_nonce(&self) -> bool {
+        let mut sources = self.more.iter().flat_map(|(_, sources)| sources);
+        sources.any(|source| *source == Source::Nonce)
+    }
+
     /// `csp` with these sources.
     pub(super) fn applied_to(&self, csp: &Csp) -> Csp {
         let mut csp = csp.clone();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Extensions, Response};
 use pin_project_lite::pin_project;
@@ -55,33 +55,55 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        let status = response.status();
-        // The connection is no longer HTTP, or not yet: a header could only do harm.
-        if status.is_informational() || *this.tunnel && status.is_success() {
-            return Poll::Ready(Ok(response));
+        // Changed where it lies: a response is large, and every move of it is a copy.
+        let mut polled = this.inner.poll(cx);
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            let status = response.status();
+            // Otherwise the connection is no longer HTTP, or not yet: a header could only do harm.
+            if !(status.is_informational() || *this.tunnel && status.is_success()) {
+                finish(
+                    response,
+                    this.headers,
+                    *this.scheme,
+                    this.nonce.take(),
+                    *this.outer,
+                );
+            }
         }
-        let told = Told::take(response.extensions_mut());
-        let headers = told.chosen.as_ref().unwrap_or(this.headers);
-        headers.get().apply(
-            response.headers_mut(),
-            &Facts {
-                scheme: *this.scheme,
-                status,
-                nonce: this.nonce.as_ref().and_then(CspNonce::read),
-                append: told.append.as_ref(),
-                inner: &told.inner.0,
-            },
-        );
-        if let Some(nonce) = this.nonce.take() {
-            nonce.retire();
+        polled
+    }
+}
+
+/// Puts the headers on a response that goes out as HTTP.
+fn finish<B>(
+    response: &mut Response<B>,
+    headers: &PreparedHeaders,
+    scheme: Scheme,
+    nonce: Option<CspNonce>,
+    outer: Outer,
+) {
+    let mut facts = Facts {
+        scheme,
+        status: response.status(),
+        nonce: nonce.as_ref().and_then(CspNonce::read),
+        append: None,
+        inner: &[],
+    };
+    if response.extensions().is_empty() && !outer.asks {
+        headers.get().apply(response.headers_mut(), &facts);
+    } else {
+        let mut told = Told::take(response.extensions_mut());
+        let headers = told.chosen.as_ref().unwrap_or(headers);
+        facts.append = told.append.as_ref();
+        facts.inner = &told.inner.0;
+        headers.get().apply(response.headers_mut(), &facts);
+        if outer.asks {
+            told.inner.0.push(headers.clone());
+            response.extensions_mut().insert(told.inner);
         }
-        if this.outer.asks {
-            let mut inner = told.inner;
-            inner.0.push(headers.clone());
-            response.extensions_mut().insert(inner);
-        }
-        Poll::Ready(Ok(response))
+    }
+    if let Some(nonce) = nonce {
+        nonce.retire();
     }
 }
 
@@ -120,9 +142,6 @@ struct Told {
 impl Told {
     /// Takes it out, so that a layer further out does not apply it to its own policy again.
     fn take(extensions: &mut Extensions) -> Self {
-        if extensions.is_empty() {
-            return Self::default();
-        }
         Self {
             append: extensions.remove(),
             chosen: extensions.remove(),

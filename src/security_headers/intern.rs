@@ -1,17 +1,21 @@
-//! Text that is kept for the life of the process, so that a response copies a pointer to it.
+//! What is kept for the life of the process, so that a response copies a pointer to it.
 //!
 //! A header map is cloned for every response. A name or value on the heap counts its owners: one
-//! atomic increment and one decrement each, on memory that all cores share. What is static counts
-//! nothing.
+//! atomic increment and one decrement each, on memory that all cores share; so does the prepared set
+//! itself, to which every response in the making points. What is static counts nothing.
 //!
 //! Policies are made at start, so what is kept is small; and it is bounded whoever makes them when:
-//! the same text is kept once however many policies say it, and what comes after the first
-//! [`CAPACITY`] bytes stays on the heap, where it is only slower.
+//! the same text is kept once however many policies say it, what comes after the first [`CAPACITY`]
+//! bytes or [`SETS`] sets stays on the heap, where it is only slower.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderName, HeaderValue};
+
+use super::prepared::Prepared;
 
 /// `value`, in static memory if there is room for it.
 pub(super) fn value(value: HeaderValue) -> HeaderValue {
@@ -29,6 +33,54 @@ pub(super) fn name(name: &HeaderName) -> HeaderName {
     keep(name.as_str()).map_or_else(|| name.clone(), HeaderName::from_static)
 }
 
+/// `set`, in static memory if there is room for it.
+pub(super) fn prepared(set: Prepared) -> Kept<Prepared> {
+    Kept::new(set, &KEPT_SETS, SETS)
+}
+
+/// A value in static memory, or one that counts its owners.
+#[derive(Debug)]
+pub(super) enum Kept<T: 'static> {
+    Static(&'static T),
+    Counted(Arc<T>),
+}
+
+impl<T> Kept<T> {
+    /// Keeps `value` unless `most` are kept already.
+    fn new(value: T, kept: &AtomicUsize, most: usize) -> Self {
+        let one_more = |count| (count < most).then_some(count + 1);
+        match kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => Self::Static(Box::leak(Box::new(value))),
+            Err(_) => Self::Counted(Arc::new(value)),
+        }
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Static(value) => Self::Static(value),
+            Self::Counted(value) => Self::Counted(Arc::clone(value)),
+        }
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Static(value) => value,
+            Self::Counted(value) => value,
+        }
+    }
+}
+
+static KEPT_SETS: AtomicUsize = AtomicUsize::new(0);
+
+/// Some 40 KiB each; `SecurityHeaders::prepare` documents it.
+const SETS: usize = 32;
+
 fn keep(text: &str) -> Option<&'static str> {
     // A set and its size are whole after every step.
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,12 +89,12 @@ fn keep(text: &str) -> Option<&'static str> {
 
 /// A set of texts, and how long they are together.
 #[derive(Debug, Default)]
-struct Kept {
+struct Texts {
     texts: HashSet<&'static str>,
     bytes: usize,
 }
 
-impl Kept {
+impl Texts {
     fn keep(&mut self, text: &str, capacity: usize) -> Option<&'static str> {
         if let Some(known) = self.texts.get(text) {
             return Some(known);
@@ -58,7 +110,7 @@ impl Kept {
     }
 }
 
-static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+static KEPT: Mutex<Option<Texts>> = Mutex::new(None);
 
 /// Room for some hundred different policies; `SecurityHeaders::prepare` documents it.
 const CAPACITY: usize = 256 * 1024;
@@ -69,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_same_text_is_kept_once() {
-        let mut kept = Kept::default();
+        let mut kept = Texts::default();
         let first = kept.keep("default-src 'self'", 100).unwrap();
         let again = kept.keep(&String::from(first), 100).unwrap();
         assert!(std::ptr::eq(first, again));
@@ -78,13 +130,28 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_kept_and_what_is_known_still_is() {
-        let mut kept = Kept::default();
+        let mut kept = Texts::default();
         assert_eq!(kept.keep("four", 10), Some("four"));
         assert_eq!(kept.keep("seven77", 10), None);
         assert_eq!(kept.keep("six666", 10), Some("six666"));
         assert_eq!(kept.keep("1", 10), None);
         assert_eq!(kept.keep("four", 10), Some("four"));
         assert_eq!(kept.bytes, 10);
+    }
+
+    #[test]
+    fn sets_beyond_the_first_count_their_owners() {
+        let count = AtomicUsize::new(0);
+        let kept = ["a", "b", "c"].map(|value| Kept::new(value, &count, 2));
+        assert!(matches!(
+            kept[..2],
+            [Kept::Static(&"a"), Kept::Static(&"b")]
+        ));
+        let Kept::Counted(owners) = &kept[2] else {
+            panic!("{kept:?}")
+        };
+        let clone = kept[2].clone();
+        assert_eq!((Arc::strong_count(owners), *clone), (2, "c"));
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! What becomes of a response's headers: a pure function of both header sets.
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::append::CspAppend;
 use super::csp::{Directive, Template};
 use super::header::FrameOptions;
 use super::nonce::Nonce;
-use super::prepared::{Action, Places, Policy, Prepared, PreparedHeaders};
+use super::prepared::{Action, PRIVATE, Places, Policy, Prepared, PreparedHeaders};
 use crate::client::Scheme;
 
 /// What is known of the response besides its headers.
@@ -34,39 +32,37 @@ impl Prepared {
         let variant = self.variant(facts.scheme);
         // A cache takes over what a 304 says about the response it has stored: say nothing new.
         let renews = facts.status == StatusCode::NOT_MODIFIED;
-        let mut places = Places::of(headers);
-        // Whether there is a `Cache-Control`, rather than an empty place for one.
-        let mut said = places.contains(&CACHE_CONTROL);
-        if !renews && (self.cache_control.is_some() || facts.nonce.is_some()) {
+        let sends_nonce = facts.nonce.is_some() && !renews && self.carries_nonce(facts.append);
+        let handlers = Places::of(headers);
+        let mut places = handlers;
+        if sends_nonce || self.cache_control.is_some() && !renews {
+            // What the prepared map has there holds unless the handler says otherwise.
             places = places.with(&CACHE_CONTROL);
         }
-        let theirs = std::mem::replace(headers, variant.start(places).clone());
-        let mut sends_nonce = false;
-        if facts.nonce.is_some() || facts.append.is_some() || renews {
+        let mut theirs = std::mem::replace(headers, variant.start(places).clone());
+        if sends_nonce || facts.append.is_some() || renews {
             for policy in &variant.policies {
-                sends_nonce |= write_policy(headers, policy, facts);
+                write_policy(headers, policy, facts);
             }
         }
-        if !theirs.is_empty() {
-            said &= self.take_over(headers, theirs, facts);
+        if theirs.len() == handlers.count() && !self.competes {
+            // As a rule all that a handler sets has a place, which also means that none is leaky.
+            fill(headers, &mut theirs);
+        } else {
+            self.take_over(headers, theirs, facts);
         }
-        if let (Some(value), false, false) = (&self.cache_control, renews, said) {
-            headers.insert(CACHE_CONTROL, value.clone());
-            said = true;
-        }
-        match (sends_nonce, said) {
-            (true, true) => make_private(headers),
-            (true, false) => drop(headers.insert(CACHE_CONTROL, PRIVATE)),
-            (false, false) if places.contains(&CACHE_CONTROL) => {
-                drop(headers.remove(CACHE_CONTROL))
-            }
-            (false, _) => {}
+        if sends_nonce && (self.cache_control.is_some() || handlers.contains(&CACHE_CONTROL)) {
+            make_private(headers);
         }
     }
 
-    /// Moves the handler's headers into `headers`; false if its `Cache-Control` was left out.
-    fn take_over(&self, headers: &mut HeaderMap, theirs: HeaderMap, facts: &Facts<'_>) -> bool {
-        let mut said = true;
+    /// Whether any policy has a nonce source, its own or one that was added.
+    fn carries_nonce(&self, append: Option<&CspAppend>) -> bool {
+        self.has_nonce || append.is_some_and(CspAppend::has_nonce)
+    }
+
+    /// Moves the handler's headers into `headers`.
+    fn take_over(&self, headers: &mut HeaderMap, theirs: HeaderMap, facts: &Facts<'_>) {
         let mut current: Option<(HeaderName, How)> = None;
         for (name, value) in theirs {
             if let Some(name) = name {
@@ -74,7 +70,7 @@ impl Prepared {
                 match how {
                     How::Replace => drop(headers.insert(name.clone(), value)),
                     How::Append => drop(headers.append(name.clone(), value)),
-                    How::Drop => said &= name != CACHE_CONTROL,
+                    How::Drop => {}
                 }
                 current = Some((name, how));
             } else if let Some((name, How::Replace | How::Append)) = &current {
@@ -82,14 +78,10 @@ impl Prepared {
                 headers.append(name.clone(), value);
             }
         }
-        said
     }
 
     /// What happens to the handler's header `name`.
     fn how(&self, name: &HeaderName, facts: &Facts<'_>) -> How {
-        if *name == CONTENT_TYPE || *name == CONTENT_LENGTH {
-            return How::Replace;
-        }
         let Some(action) = self.actions.get(name) else {
             return How::Replace;
         };
@@ -126,8 +118,29 @@ enum How {
     Drop,
 }
 
-/// Renders a policy that is not the same for every response; says whether it carries the nonce.
-fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) -> bool {
+/// Moves the handler's headers into their places, the first entries of `headers`; nothing is hashed.
+fn fill(headers: &mut HeaderMap, theirs: &mut HeaderMap) {
+    if theirs.is_empty() {
+        return;
+    }
+    for (name, value) in theirs {
+        let mut places = headers.iter_mut().take(Places::COUNT);
+        if let Some((_, place)) = places.find(|(known, _)| *known == name) {
+            std::mem::swap(place, value);
+        }
+    }
+}
+
+/// Sets a header that `headers` is likely to have. `insert` would make room for one more first.
+fn set(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    match headers.get_mut(name) {
+        Some(old) => *old = value,
+        None => drop(headers.insert(name.clone(), value)),
+    }
+}
+
+/// Renders a policy that is not the same for every response.
+fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) {
     let rendered;
     let template = match facts.append {
         Some(append) => {
@@ -143,19 +156,10 @@ fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) -> 
     if facts.status == StatusCode::NOT_MODIFIED && template.has_nonce() {
         // The cached page has the nonce of its own response: a new policy would stop its scripts.
         headers.remove(&policy.name);
-        return false;
-    }
-    match facts.nonce {
-        Some(nonce) if template.has_nonce() => {
-            headers.insert(policy.name.clone(), template.fill(nonce.as_bytes()));
-            true
-        }
-        _ => {
-            if facts.append.is_some() {
-                headers.insert(policy.name.clone(), template.plain().clone());
-            }
-            false
-        }
+    } else if let Some(nonce) = facts.nonce.filter(|_| template.has_nonce()) {
+        set(headers, &policy.name, template.fill(nonce.as_bytes()));
+    } else if facts.append.is_some() {
+        set(headers, &policy.name, template.plain().clone());
     }
 }
 
@@ -186,5 +190,3 @@ fn make_private(headers: &mut HeaderMap) {
         headers.append(CACHE_CONTROL, PRIVATE);
     }
 }
-
-const PRIVATE: HeaderValue = HeaderValue::from_static("private");

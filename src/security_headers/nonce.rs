@@ -1,6 +1,6 @@
 //! The nonce of a response: made when somebody reads it, shared by every layer of one request.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -55,7 +55,7 @@ impl CspNonce {
         if let Some(handle) = extensions.get::<Self>() {
             return handle.clone();
         }
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+        let spare = SPARE.try_with(Cell::take);
         let handle = Self {
             value: spare.ok().flatten().unwrap_or_default(),
         };
@@ -63,7 +63,7 @@ impl CspNonce {
         handle
     }
 
-    /// Keeps the allocation for a later response, if nobody else holds this handle any more.
+    /// Keeps the allocation for the thread's next request, if nobody else holds this handle any more.
     pub(super) fn retire(mut self) {
         // Whoever still holds it, a page that streams or a layer further out, keeps its nonce.
         let Some(value) = Arc::get_mut(&mut self.value) else {
@@ -71,12 +71,7 @@ impl CspNonce {
         };
         value.take();
         // While a thread ends there may be no place for it any more.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARES {
-                spare.push(self.value);
-            }
-        });
+        let _ = SPARE.try_with(|spare| spare.set(Some(self.value)));
     }
 }
 
@@ -125,38 +120,17 @@ impl fmt::Debug for Nonce {
 }
 
 thread_local! {
-    /// Handles without a value that nobody holds.
-    static SPARE: RefCell<Vec<Arc<OnceLock<Nonce>>>> = const { RefCell::new(Vec::new()) };
+    /// A handle without a value that nobody holds. One is enough: a response that ends makes room
+    /// for the next request.
+    static SPARE: Cell<Option<Arc<OnceLock<Nonce>>>> = const { Cell::new(None) };
 }
-
-/// How many handles a thread keeps: as many responses as it is likely to have at work at once.
-const SPARES: usize = 64;
 
 /// Random bytes in a nonce.
 const BYTES: usize = WIDTH / 4 * 3;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
-    use foldhash::fast::FixedState;
-
     use super::*;
-
-    #[test]
-    fn a_million_nonces_of_several_threads_do_not_repeat() {
-        // Before their encoding, which is one to one and would take most of the time.
-        let draw = || (0..MILLION / 4).map(|_| rand::bytes::<BYTES>()).collect();
-        let threads: Vec<std::thread::JoinHandle<Vec<_>>> =
-            (0..4).map(|_| std::thread::spawn(draw)).collect();
-        let mut drawn = HashSet::with_capacity_and_hasher(MILLION, FixedState::default());
-        for thread in threads {
-            drawn.extend(thread.join().unwrap());
-        }
-        assert_eq!(drawn.len(), MILLION);
-    }
-
-    const MILLION: usize = 1_000_000;
 
     #[test]
     fn a_nonce_needs_no_escaping() {
@@ -195,14 +169,5 @@ mod tests {
         assert!(!Arc::ptr_eq(&other.value, &held.value));
         assert_eq!(other.read(), None);
         assert_eq!(held.get(), kept);
-    }
-
-    #[test]
-    fn a_thread_keeps_a_bounded_number_of_handles() {
-        let handles: Vec<_> = (0..2 * SPARES)
-            .map(|_| CspNonce::shared(&mut Extensions::new()))
-            .collect();
-        handles.into_iter().for_each(CspNonce::retire);
-        assert_eq!(SPARE.with(|spare| spare.borrow().len()), SPARES);
     }
 }

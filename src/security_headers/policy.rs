@@ -346,9 +346,10 @@ impl SecurityHeaders {
     /// A layer does it for itself; a prepared set is also what a handler puts into the extensions of
     /// a response that shall have other headers than the rest.
     ///
-    /// Meant for start: the text of the headers is kept for the life of the process, so that
-    /// responses copy pointers to it and count no owners. The same text is kept once, however often
-    /// it is prepared, and no more than 256 KiB in all: further sets work alike, and a little slower.
+    /// Meant for start: what is prepared is kept for the life of the process, so that responses copy
+    /// pointers to it and count no owners. The same text is kept once, however often it is prepared,
+    /// no more than 256 KiB in all, and no more than 32 sets of some 40 KiB: further ones work alike,
+    /// and a little slower.
     ///
     /// # Errors
     ///

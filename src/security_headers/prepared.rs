@@ -1,11 +1,9 @@
 //! A policy rendered once: one header map for http, one for https, ready to clone.
 
-use std::sync::Arc;
-
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::csp::{Csp, Template};
-use super::intern;
+use super::intern::{self, Kept};
 use super::leaky::LEAKY;
 use super::policy::{Conflict, SecurityHeaders};
 use super::render;
@@ -32,7 +30,7 @@ use crate::config::ConfigError;
 /// ```
 #[derive(Clone, Debug)]
 pub struct PreparedHeaders {
-    prepared: Arc<Prepared>,
+    prepared: Kept<Prepared>,
 }
 
 #[derive(Debug)]
@@ -52,8 +50,8 @@ pub(super) struct Prepared {
 /// What is sent over one scheme.
 #[derive(Debug)]
 pub(super) struct Variant {
-    /// For each set of [`Places`]: every header, policies without their nonce, and the places.
-    starts: [HeaderMap; 1 << SLOT_COUNT],
+    /// For each set of [`Places`]: the places, then every header, policies without their nonce.
+    starts: [HeaderMap; 1 << Places::COUNT],
     /// The enforced and the report-only policy, for responses that need them rendered otherwise.
     pub(super) policies: Vec<Policy>,
 }
@@ -99,7 +97,7 @@ impl PreparedHeaders {
             cache_control: policy.cache_control.clone().map(intern::value),
         };
         Ok(Self {
-            prepared: Arc::new(prepared),
+            prepared: intern::prepared(prepared),
         })
     }
 
@@ -130,10 +128,18 @@ impl Variant {
         let own: Vec<_> = own
             .map(|(name, value)| (intern::name(&name), intern::value(value)))
             .collect();
+        let cache_control = policy.cache_control.clone().map(intern::value);
         let starts = std::array::from_fn(|places| {
-            // The places first: they stand where readers look for what a handler sets.
-            let places = Places(places).names();
-            let places = places.map(|name| (name, HeaderValue::from_static("")));
+            let places = Places(places).names().map(|name| {
+                let value = if name == header::CACHE_CONTROL {
+                    // Where nothing else is to be said, it is a nonce that asks for the place.
+                    cache_control.clone().unwrap_or(PRIVATE)
+                } else {
+                    HeaderValue::from_static("")
+                };
+                (name, value)
+            });
+            // The places first, where they are found without hashing.
             places.chain(own.iter().cloned()).collect()
         });
         Ok(Self { starts, policies })
@@ -167,6 +173,16 @@ impl Policy {
 pub(super) struct Places(usize);
 
 impl Places {
+    /// Headers that most handlers set.
+    const NAMES: [HeaderName; Self::COUNT] = [
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::CACHE_CONTROL,
+    ];
+
+    /// How many there can be.
+    pub(super) const COUNT: usize = 3;
+
     /// A place for each header of `headers` that can have one.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         headers.keys().fold(Self(0), Self::with)
@@ -174,25 +190,23 @@ impl Places {
 
     /// One more place, if `name` can have one.
     pub(super) fn with(self, name: &HeaderName) -> Self {
-        let slot = SLOTS.iter().position(|slot| slot == name);
-        Self(self.0 | slot.map_or(0, |slot| 1 << slot))
+        let place = Self::NAMES.iter().position(|known| known == name);
+        Self(self.0 | place.map_or(0, |place| 1 << place))
     }
 
     pub(super) fn contains(self, name: &HeaderName) -> bool {
         self.names().any(|place| place == *name)
     }
 
+    pub(super) const fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
     fn names(self) -> impl Iterator<Item = HeaderName> {
-        let slots = SLOTS.into_iter().enumerate();
-        slots.filter_map(move |(slot, name)| (self.0 & 1 << slot != 0).then_some(name))
+        let names = Self::NAMES.into_iter().enumerate();
+        names.filter_map(move |(place, name)| (self.0 & 1 << place != 0).then_some(name))
     }
 }
 
-/// Headers that most handlers set.
-const SLOTS: [HeaderName; SLOT_COUNT] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CACHE_CONTROL,
-];
-
-const SLOT_COUNT: usize = 3;
+/// Keeps a response out of shared caches.
+pub(super) const PRIVATE: HeaderValue = HeaderValue::from_static("private");

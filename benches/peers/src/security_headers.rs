@@ -24,6 +24,7 @@ pub fn fixed() -> Contest {
     Contest::new("security headers, twelve fixed ones", page, StatusCode::OK)
         .floor("the bare service", handler())
         .with("cloning a prepared map", cloning(headers.clone()))
+        .with("the same, as a layer", cloning_layer(headers.clone()))
         .with("tower-http, twelve layers", twelve_layers(&headers))
         .with(
             "tower-http, one layer for many",
@@ -77,6 +78,21 @@ fn cloning(
         *response.headers_mut() = headers.clone();
         ready(Ok(response))
     })
+}
+
+/// What a layer could be at best that knows nothing but this: it has to carry request and response.
+fn cloning_layer(
+    headers: HeaderMap,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible> {
+    // It lives as long as the program, which ends with the contest.
+    let headers: &'static HeaderMap = Box::leak(Box::new(headers));
+    let put_on = move |mut response: Response<Body>| {
+        *response.headers_mut() = headers.clone();
+        response
+    };
+    ServiceBuilder::new()
+        .map_response(put_on)
+        .service(handler())
 }
 
 fn twelve_layers(

@@ -1,10 +1,14 @@
 //! The nonce: the same everywhere in one response, and nowhere else.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use bartizan::client::ClientSource;
 use bartizan::security_headers::*;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
-use tower::ServiceBuilder;
+use tower::{Layer, Service, ServiceBuilder};
+use tracing::Level;
 
 use super::{Answer, call, over_https, values};
 
@@ -173,3 +177,82 @@ fn additions_keep_the_nonce() {
     let added = format!("style-src-elem 'self' 'nonce-{nonce}' https://a.example");
     assert!(csp.contains(&added), "{csp}");
 }
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn no_log_tells_a_nonce_even_where_a_host_logs_everything() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let read = tracing::subscriber::with_default(subscriber, || {
+        let mut request = Request::new(());
+        // So that this crate has something to say as well.
+        let forwarded = HeaderValue::from_static("198.51.100.7");
+        request.headers_mut().insert("x-forwarded-for", forwarded);
+        let mut read = None;
+        let layer = SecurityHeadersLayer::new(policy()).unwrap();
+        let response = call(layer, request, |request| {
+            tracing::trace!(?request, handle = ?request.extensions().get::<CspNonce>());
+            let nonce = *read.insert(nonce(&request));
+            tracing::trace!(?nonce, ?request);
+            Response::default()
+        });
+        tracing::trace!(?response);
+        read.unwrap()
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for told in [
+        "bartizan",
+        "handle=",
+        "nonce=Nonce(..)",
+        "content-security-policy",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    assert!(!log.contains(read.as_str()), "{log}");
+}
+
+#[test]
+fn a_million_requests_on_several_threads_have_a_million_nonces() {
+    let layer = SecurityHeadersLayer::new(policy()).unwrap();
+    let draw = || {
+        let mut drawn = Vec::with_capacity(MILLION / 4);
+        let mut service = layer.layer(tower::service_fn(|request: Request<()>| {
+            let text: [u8; 24] = nonce(&request).as_str().as_bytes().try_into().unwrap();
+            drawn.push(text);
+            std::future::pending::<Result<Response<()>, ()>>()
+        }));
+        for _ in 0..MILLION / 4 {
+            drop(service.call(Request::new(())));
+        }
+        drop(service);
+        drawn
+    };
+    let mut drawn = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(draw)).collect();
+        let drawn = threads.into_iter().map(|thread| thread.join().unwrap());
+        drawn.collect::<Vec<_>>().concat()
+    });
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), MILLION);
+}
+
+const MILLION: usize = 1_000_000;
