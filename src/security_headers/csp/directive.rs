@@ -135,10 +135,11 @@ impl Directive {
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|known| known.name().eq_ignore_ascii_case(name))
+    /// Reads a name, in any case; the error says what was likely meant.
+    pub(crate) fn from_name(name: &str) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        let known = all.find(|known| known.name().eq_ignore_ascii_case(name));
+        known.ok_or_else(|| meant(name))
     }
 
     /// Every directive.
@@ -172,6 +173,46 @@ impl Directive {
         Self::ReportUri,
     ];
 }
+
+/// Why there is no directive `name`, and which one comes near.
+fn meant(name: &str) -> String {
+    if let Some((_, instead)) = GONE
+        .iter()
+        .find(|(gone, _)| name.eq_ignore_ascii_case(gone))
+    {
+        return format!("browsers have dropped this directive: {instead}");
+    }
+    // `scriptSrc`, `script_src`, `script`: as other libraries or memory have it.
+    let letters = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+    let name = letters(name);
+    let near = |known: &Directive| letters(known.name()) == name;
+    let begins = |known: &Directive| !name.is_empty() && letters(known.name()).starts_with(&name);
+    let all = Directive::ALL;
+    match all
+        .iter()
+        .find(|d| near(d))
+        .or(all.iter().find(|d| begins(d)))
+    {
+        Some(known) => format!("no such directive: write {known}"),
+        None => {
+            let known = all.map(Directive::name).join(" ");
+            format!("no such directive; there are {known}")
+        }
+    }
+}
+
+/// Directives of earlier drafts.
+const GONE: [(&str, &str); 6] = [
+    (
+        "block-all-mixed-content",
+        "use upgrade-insecure-requests, which does more",
+    ),
+    ("navigate-to", "nothing stands in its place"),
+    ("plugin-types", "use object-src 'none'"),
+    ("prefetch-src", "default-src decides about prefetching"),
+    ("referrer", "use the header Referrer-Policy"),
+    ("require-sri-for", "use the header Integrity-Policy"),
+];
 
 impl fmt::Display for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

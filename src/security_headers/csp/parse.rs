@@ -9,10 +9,8 @@ pub(super) fn policy(text: &str) -> Result<Csp, ConfigError> {
     for part in text.split(';') {
         let mut words = part.split([' ', '\t']).filter(|word| !word.is_empty());
         let Some(name) = words.next() else { continue };
-        let directive = Directive::from_name(name).ok_or_else(|| {
-            let fix = "no such directive; see bartizan::security_headers::Directive";
-            ConfigError::new("content-security-policy", name, fix)
-        })?;
+        let directive = Directive::from_name(name)
+            .map_err(|fix| ConfigError::new("content-security-policy", name, fix))?;
         if csp.contains(directive) {
             let fix = "given twice: a browser keeps the first and ignores this one";
             return Err(ConfigError::new(directive.name(), part.trim(), fix));

@@ -257,13 +257,13 @@ impl Csp {
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Self {
         let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
-        let refused = words
-            .iter()
-            .find_map(|word| Some((word, check(word).err()?)));
+        let mut numbered = words.iter().zip(1..);
+        let refused = numbered.find_map(|(word, nth)| Some((word, nth, check(word).err()?)));
         if words.is_empty() && directive != Directive::TrustedTypes {
             self.fail(ConfigError::new(directive.name(), "", "it needs a value"));
-        } else if let Some((word, fix)) = refused {
-            self.fail(ConfigError::new(directive.name(), word.as_str(), fix));
+        } else if let Some((word, nth, fix)) = refused {
+            let field = format!("{directive}, value {nth}");
+            self.fail(ConfigError::new(field, word.as_str(), fix));
         } else if words.len() > 1 && words.iter().any(|word| word == "'none'") {
             self.fail(ConfigError::new(directive.name(), words.join(" "), ALONE));
         } else {

@@ -54,6 +54,17 @@ pub enum Source {
     InlineSpeculationRules,
     /// `'report-sample'`: the first characters of what was blocked go into the report.
     ReportSample,
+    /// `'report-sha256'`: the SHA-256 hash of every script that loads is reported (`csp-hash`).
+    ReportSha256,
+    /// `'report-sha384'`: the same with SHA-384.
+    ReportSha384,
+    /// `'report-sha512'`: the same with SHA-512.
+    ReportSha512,
+    /// `'unsafe-webtransport-hashes'`: WebTransport to any server whose certificate's hash the page
+    /// gives, in `connect-src`.
+    UnsafeWebtransportHashes,
+    /// `'unsafe-allow-redirects'`: in the grammar since `navigate-to`, which is gone; of no effect.
+    UnsafeAllowRedirects,
 }
 
 impl Source {
@@ -81,7 +92,7 @@ impl Source {
     }
 
     /// The keywords, with the text they are written as.
-    pub(super) const KEYWORDS: [(&'static str, Self); 10] = [
+    pub(super) const KEYWORDS: [(&'static str, Self); 15] = [
         ("'none'", Self::None),
         ("'self'", Self::SelfOrigin),
         ("'strict-dynamic'", Self::StrictDynamic),
@@ -92,6 +103,14 @@ impl Source {
         ("'unsafe-hashes'", Self::UnsafeHashes),
         ("'inline-speculation-rules'", Self::InlineSpeculationRules),
         ("'report-sample'", Self::ReportSample),
+        ("'report-sha256'", Self::ReportSha256),
+        ("'report-sha384'", Self::ReportSha384),
+        ("'report-sha512'", Self::ReportSha512),
+        (
+            "'unsafe-webtransport-hashes'",
+            Self::UnsafeWebtransportHashes,
+        ),
+        ("'unsafe-allow-redirects'", Self::UnsafeAllowRedirects),
     ];
 }
 

@@ -40,6 +40,8 @@ fn what_was_meant_is_said() {
         ("none", "'none'"),
         ("unsafe-inline", "'unsafe-inline'"),
         ("strict-dynamic", "'strict-dynamic'"),
+        ("report-sha256", "'report-sha256'"),
+        ("'report-sha1'", "'report-sha512'"),
         ("nonce-abc", "Source::Nonce"),
         ("'nonce-abc'", "Source::Nonce"),
         ("sha256-abc", "'sha256-abc'"),
@@ -77,6 +79,11 @@ fn sources_of_the_specification_are_read() {
         "web+app:",
         "'trusted-types-eval'",
         "'inline-speculation-rules'",
+        "'report-sha256'",
+        "'report-sha384'",
+        "'report-sha512'",
+        "'unsafe-webtransport-hashes'",
+        "'unsafe-allow-redirects'",
         "'nonce-{nonce}'",
     ] {
         assert_eq!(Source::parse(text).unwrap().to_string(), text);
@@ -114,6 +121,10 @@ fn errors_name_the_directive_and_the_place_of_the_source() {
         .unwrap_err();
     assert_eq!(error.field(), "img-src, source 2");
     assert_eq!(error.value(), "data");
+    let names = Csp::new().trusted_types(["fine", "not fine"]);
+    let error = names.check().unwrap_err();
+    assert_eq!(error.field(), "trusted-types, value 2");
+    assert!(error.fix().contains("at byte 4"), "{error}");
 }
 
 #[test]
@@ -140,7 +151,13 @@ fn lists_that_browsers_would_misread_are_refused() {
 fn text_that_browsers_would_misread_is_refused() {
     for (text, why) in [
         ("script-src 'self'; SCRIPT-SRC *", "given twice"),
-        ("scriptsrc 'self'", "no such directive"),
+        ("scriptSrc 'self'", "write script-src"),
+        ("script_src_elem 'self'", "write script-src-elem"),
+        ("img data:", "write img-src"),
+        ("plugin-types a/b", "object-src 'none'"),
+        ("block-all-mixed-content", "upgrade-insecure-requests"),
+        ("-", "there are default-src script-src"),
+        ("nothing-like-it 'self'", "there are default-src script-src"),
         ("sandbox allow-everything", "no such permission"),
         ("upgrade-insecure-requests 1", "takes no value"),
         ("require-trusted-types-for script", "'script'"),
