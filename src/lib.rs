@@ -89,6 +89,8 @@ pub mod body;
 pub mod client;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "serde")]
+mod load;
 pub mod problem;
 mod rand;
 mod request;

@@ -1,8 +1,8 @@
 //! `by = ["client_ip", { header = "x-tenant", missing = "reject" }]`.
 
-use super::field::Field;
 use crate::client::{ClientSource, Ipv6Prefix};
 use crate::config::ConfigError;
+use crate::load::Field;
 use crate::rate_limit::key::{self, Key, Missing};
 
 /// A part of a key, as a file says it.

@@ -3,11 +3,10 @@
 use serde::de::{Deserialize, Deserializer, Error};
 
 use super::by::Known;
-use super::field::Field;
 use super::limit::Limit;
-use super::tree::Node;
 use crate::client::ClientSource;
 use crate::config::ConfigError;
+use crate::load::{Field, Node};
 use crate::rate_limit::key::Key;
 use crate::rate_limit::policy::Policy;
 use crate::rate_limit::quota::Quota;

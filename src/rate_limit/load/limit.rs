@@ -1,9 +1,9 @@
 //! One entry of `limits`: a policy, as a file says it.
 
 use super::by::{Known, Part};
-use super::field::Field;
 use super::values::{quota, route};
 use crate::config::ConfigError;
+use crate::load::Field;
 use crate::rate_limit::key::Key;
 use crate::rate_limit::policy::Policy;
 use crate::rate_limit::quota::Quota;

@@ -4,9 +4,7 @@ pub use self::config::RateLimitConfig;
 
 mod by;
 mod config;
-mod field;
 mod limit;
-mod tree;
 mod values;
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use serde::de::Deserialize;
 use serde_json::{Value, json};
 
-use super::tree::Node;
 use super::*;
 use crate::client::ClientSource;
+use crate::load::Node;
 use crate::rate_limit::{Key, Policy, Quota, Route, key};
 
 mod random;

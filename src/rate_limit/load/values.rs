@@ -5,9 +5,8 @@ use std::time::Duration;
 use http::Method;
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::field::Field;
-use super::tree::Node;
 use crate::config::ConfigError;
+use crate::load::{Field, Node};
 use crate::rate_limit::quota::Quota;
 use crate::rate_limit::route::Route;
 

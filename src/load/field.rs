@@ -5,36 +5,36 @@ use crate::config::ConfigError;
 
 /// A value and the path to it, such as `limits[2].quota.burst`.
 #[derive(Clone, Debug)]
-pub(super) struct Field<'n> {
+pub(crate) struct Field<'n> {
     node: &'n Node,
     path: String,
 }
 
 /// A table of which every field is known.
 #[derive(Debug)]
-pub(super) struct Table<'n> {
+pub(crate) struct Table<'n> {
     path: String,
     entries: &'n [(String, Node)],
 }
 
 impl<'n> Field<'n> {
     /// The whole tree.
-    pub(super) const fn root(node: &'n Node) -> Self {
+    pub(crate) const fn root(node: &'n Node) -> Self {
         let path = String::new();
         Self { node, path }
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// The value does not do, and this would.
-    pub(super) fn wrong(&self, fix: impl Into<String>) -> ConfigError {
+    pub(crate) fn wrong(&self, fix: impl Into<String>) -> ConfigError {
         self.wrong_value(self.node.to_string(), fix)
     }
 
     /// The same about a part of the value.
-    pub(super) fn wrong_value(
+    pub(crate) fn wrong_value(
         &self,
         value: impl Into<String>,
         fix: impl Into<String>,
@@ -47,12 +47,12 @@ impl<'n> Field<'n> {
     }
 
     /// An error of the builder's, told with this path in the place of its own field.
-    pub(super) fn told(&self, error: &ConfigError) -> ConfigError {
+    pub(crate) fn told(&self, error: &ConfigError) -> ConfigError {
         self.wrong_value(error.value(), error.fix())
     }
 
     /// The table that this has to be, with no field but those `known`.
-    pub(super) fn table(&self, known: &[&str]) -> Result<Table<'n>, ConfigError> {
+    pub(crate) fn table(&self, known: &[&str]) -> Result<Table<'n>, ConfigError> {
         let fields = || format!("`{}`", known.join("`, `"));
         let Node::Table(entries) = self.node else {
             return Err(self.wrong(format!("write a table of {}", fields())));
@@ -72,7 +72,7 @@ impl<'n> Field<'n> {
     }
 
     /// The values of a list, or the single value that stands for a list of one.
-    pub(super) fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
+    pub(crate) fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
         match self.node {
             Node::List(_) => self.list(),
             _ => Ok(vec![self.clone()]),
@@ -80,7 +80,7 @@ impl<'n> Field<'n> {
     }
 
     /// The values of the list that this has to be; it has at least one.
-    pub(super) fn list(&self) -> Result<Vec<Self>, ConfigError> {
+    pub(crate) fn list(&self) -> Result<Vec<Self>, ConfigError> {
         let items = match self.node {
             Node::List(items) if !items.is_empty() => items,
             Node::List(_) => return Err(self.wrong_value("an empty list", "put one in, at least")),
@@ -94,7 +94,7 @@ impl<'n> Field<'n> {
     }
 
     /// The text, if it is one.
-    pub(super) fn as_text(&self) -> Option<&'n str> {
+    pub(crate) fn as_text(&self) -> Option<&'n str> {
         match self.node {
             Node::Text(text) => Some(text),
             _ => None,
@@ -102,12 +102,12 @@ impl<'n> Field<'n> {
     }
 
     /// The text that this has to be.
-    pub(super) fn text(&self) -> Result<&'n str, ConfigError> {
+    pub(crate) fn text(&self) -> Result<&'n str, ConfigError> {
         self.as_text().ok_or_else(|| self.wrong("write a text"))
     }
 
     /// The whole number that this has to be: zero or more.
-    pub(super) fn number(&self) -> Result<u64, ConfigError> {
+    pub(crate) fn number(&self) -> Result<u64, ConfigError> {
         match self.node {
             Node::Integer(number) => u64::try_from(*number).ok(),
             _ => None,
@@ -116,7 +116,7 @@ impl<'n> Field<'n> {
     }
 
     /// One of a few words, each with what it stands for.
-    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
+    pub(crate) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
         let text = self.as_text();
         let found = words.iter().find(|(word, _)| Some(*word) == text);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
@@ -128,19 +128,19 @@ impl<'n> Field<'n> {
 
 impl<'n> Table<'n> {
     /// A field that may be left out. One that is null counts as left out.
-    pub(super) fn get(&self, name: &str) -> Option<Field<'n>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Field<'n>> {
         let (_, node) = self.entries.iter().find(|(known, _)| known == name)?;
         (*node != Node::Nothing).then(|| self.field(name, node))
     }
 
     /// A field that has to be there.
-    pub(super) fn need(&self, name: &str, fix: &str) -> Result<Field<'n>, ConfigError> {
+    pub(crate) fn need(&self, name: &str, fix: &str) -> Result<Field<'n>, ConfigError> {
         let none = || self.field(name, &Node::Nothing).wrong_value("none", fix);
         self.get(name).ok_or_else(none)
     }
 
     /// The names of the fields that are there.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'n str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'n str> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
