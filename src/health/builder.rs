@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::request::Parts;
 
 use super::beat::{Beat, LiveCheck};
+use super::build_info::BuildInfo;
 use super::dependency::Dependency;
 use super::driver::{Driver, Job};
 use super::graph::{self, Graph};
@@ -14,7 +15,7 @@ use super::handle::Health;
 use super::plan::Plan;
 use super::report::{Alive, Identity, Report};
 use super::shared::{Shared, ViewerFn};
-use crate::clock::Instant;
+use crate::clock::{Clock, Instant};
 use crate::config::ConfigError;
 
 /// Describes a service: from [`Health::builder`].
@@ -23,12 +24,14 @@ pub struct HealthBuilder {
     name: String,
     version: String,
     release: Option<String>,
+    commit: Option<String>,
     dependencies: Vec<Dependency>,
     alive: Vec<LiveCheck>,
     viewers: Option<Box<ViewerFn>>,
     max_age: Duration,
     concurrency: usize,
     jitter_percent: u32,
+    clock: Clock,
 }
 
 impl HealthBuilder {
@@ -37,19 +40,35 @@ impl HealthBuilder {
             name,
             version,
             release: None,
+            commit: None,
             dependencies: Vec::new(),
             alive: Vec::new(),
             viewers: None,
             max_age: Duration::from_secs(15),
             concurrency: 16,
             jitter_percent: 10,
+            clock: Clock::new(),
         }
     }
 
-    /// Which build runs, where the version does not tell: a commit, an image tag. Default: the
-    /// version.
+    pub(super) fn of(build: BuildInfo) -> Self {
+        Self {
+            release: build.release.map(str::to_owned),
+            commit: build.commit.map(str::to_owned),
+            ..Self::new(build.name.to_owned(), build.version.to_owned())
+        }
+    }
+
+    /// Which release runs, where the version does not tell: an image tag, a build number. 1 to 128
+    /// bytes. Default: the version, and after a `+` the beginning of the commit if that is known.
     pub fn release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
+        self
+    }
+
+    /// The commit that was built: 1 to 128 bytes. [`Health::for_build`] finds it by itself.
+    pub fn commit(mut self, commit: impl Into<String>) -> Self {
+        self.commit = Some(commit.into());
         self
     }
 
@@ -126,6 +145,15 @@ impl HealthBuilder {
         self
     }
 
+    /// Reads time from `clock`, for tests. Default: the system's, or tokio's paused time.
+    ///
+    /// Probes, intervals, deadlines and freshness go by its monotonic time, timestamps alone by its
+    /// wall. The driver itself sleeps in the runtime's time: move both.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The handle, and the future that probes: give the latter to the runtime, or every reader is
     /// told that nobody does.
     ///
@@ -152,9 +180,11 @@ impl HealthBuilder {
         let plan = Plan::new(graph, timings, self.concurrency, self.jitter_percent);
         let report = Report {
             identity: Arc::new(Identity {
-                release: self.release.unwrap_or_else(|| self.version.clone()),
+                release: (self.release)
+                    .unwrap_or_else(|| release(&self.version, self.commit.as_deref())),
                 name: self.name,
                 version: self.version,
+                commit: self.commit,
             }),
             generation: 0,
             started: false,
@@ -172,6 +202,7 @@ impl HealthBuilder {
                 .collect(),
         };
         let shared = Arc::new(Shared::new(
+            self.clock,
             report,
             self.max_age,
             seconds_rounded_up(soonest.unwrap_or(DEFAULT_RETRY)),
@@ -183,12 +214,14 @@ impl HealthBuilder {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let release = self.release.as_deref().unwrap_or(&self.version);
-        for (field, value) in [
-            ("service name", self.name.as_str()),
-            ("service version", &self.version),
-            ("release", release),
-        ] {
+        let identity = [
+            ("service name", Some(&self.name)),
+            ("service version", Some(&self.version)),
+            ("release", self.release.as_ref()),
+            ("commit", self.commit.as_ref()),
+        ];
+        for (field, value) in identity {
+            let Some(value) = value else { continue };
             if value.is_empty() || value.len() > MAX_IDENTITY {
                 let head: String = value.chars().take(MAX_IDENTITY).collect();
                 return Err(ConfigError::new(field, head, "use 1 to 128 bytes"));
@@ -229,6 +262,17 @@ impl fmt::Debug for HealthBuilder {
     }
 }
 
+/// `1.4.2+3f9c2ab`.
+fn release(version: &str, commit: Option<&str>) -> String {
+    match commit {
+        None => version.to_owned(),
+        Some(commit) => {
+            let short: String = commit.chars().take(SHORT_COMMIT).collect();
+            format!("{version}+{short}")
+        }
+    }
+}
+
 /// Never 0, which would ask for a retry at once.
 fn seconds_rounded_up(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
@@ -236,4 +280,5 @@ fn seconds_rounded_up(duration: Duration) -> u64 {
 
 const DEFAULT_RETRY: Duration = Duration::from_secs(2);
 const MIN_MAX_AGE: Duration = Duration::from_secs(3);
+const SHORT_COMMIT: usize = 7;
 const MAX_IDENTITY: usize = 128;

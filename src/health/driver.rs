@@ -16,11 +16,11 @@ use super::Reason;
 use super::beat::LiveCheck;
 use super::dependency::Dependency;
 use super::panic::discard;
-use super::plan::Plan;
+use super::plan::{Plan, Timing};
 use super::probe::contract::ErasedProbe;
 use super::probe::outcome::{Limits, Outcome};
 use super::shared::Shared;
-use crate::clock::{Clock, Instant};
+use crate::clock::{Clock, Forward, Instant};
 use crate::trace::emit;
 
 /// Runs the probes: give it to the runtime (`tokio::spawn(driver)`), once.
@@ -45,6 +45,10 @@ pub struct Driver {
     /// Made on the first poll: a driver may be built outside of the runtime.
     timer: Option<Pin<Box<Sleep>>>,
     next_tick: Option<Instant>,
+    time: Forward,
+    pace: Pace,
+    /// Something has changed that no page shows yet.
+    unpublished: bool,
 }
 
 impl Driver {
@@ -62,27 +66,45 @@ impl Driver {
             runs: FuturesUnordered::new(),
             timer: None,
             next_tick: None,
+            time: Forward::default(),
+            pace: Pace::default(),
+            unpublished: false,
         }
     }
 
     /// Renders when something changed, and once a second so that readers know that it is fresh.
-    fn publish(&mut self, now: Instant) {
-        let ticks = self.next_tick.is_none_or(|tick| tick <= now);
-        if !self.plan.take_changed() && !ticks {
-            return;
+    /// Returns when to come again, at the latest.
+    fn publish(&mut self, now: Instant) -> Instant {
+        self.unpublished |= self.plan.take_changed();
+        let tick = self.next_tick.filter(|tick| *tick > now);
+        if let (Some(tick), false) = (tick, self.unpublished) {
+            return tick;
         }
-        let alive = ticks.then(|| {
-            self.next_tick = Some(now.after(TICK));
+        if let (Some(tick), Err(wait)) = (tick, self.pace.spend(now)) {
+            return tick.min(now.after(wait));
+        }
+        self.unpublished = false;
+        let next_tick = tick.unwrap_or(now.after(TICK));
+        self.next_tick = Some(next_tick);
+        let alive = tick.is_none().then(|| {
+            self.shared.meters.tick();
             self.alive.iter_mut().map(|check| check.look(now)).collect()
         });
         let (plan, shared) = (&self.plan, &self.shared);
-        shared.update(Some(now), |report| {
+        shared.update(true, |report| {
             report.started = plan.is_started();
             report.checks = plan.checks(now);
             if let Some(alive) = alive {
                 report.alive = alive;
             }
         });
+        next_tick
+    }
+
+    /// Time as the plan sees it: it passes, whatever the clock does.
+    fn now(&mut self) -> Instant {
+        let read = self.shared.clock.now();
+        Instant::from_nanos(0).after(self.time.passed(read))
     }
 }
 
@@ -92,14 +114,17 @@ impl Future for Driver {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         loop {
-            let now = this.shared.clock.now();
+            let now = this.now();
             while let Poll::Ready(Some((index, outcome))) = this.runs.poll_next_unpin(cx) {
                 let time = this.shared.clock.wall();
+                let in_time = this.jobs[index].is_in_time(&outcome);
+                this.shared.meters.end(index, &outcome, in_time);
                 this.plan.finish(index, outcome, now, time);
             }
             this.plan.sample(now, this.shared.clock.wall());
             let mut begun = false;
             while let Some(index) = this.plan.start(now) {
+                this.shared.meters.begin(index);
                 let run = this.jobs[index].run(index, this.shared.clock.clone());
                 this.runs.push(run.boxed());
                 begun = true;
@@ -108,11 +133,10 @@ impl Future for Driver {
                 // Most answers take a while, but some are there at once: one page for all of them.
                 continue;
             }
-            this.publish(now);
+            let tick = this.publish(now);
             if Arc::strong_count(&this.shared) == 1 {
                 return Poll::Ready(());
             }
-            let tick = this.next_tick.unwrap_or(now);
             let wake = this.plan.next().map_or(tick, |next| next.min(tick));
             let wake = sleep(wake.since(now));
             match &mut this.timer {
@@ -158,7 +182,7 @@ pub(super) struct Job {
     name: Arc<str>,
     probe: Arc<dyn ErasedProbe>,
     limits: Limits,
-    hard: Duration,
+    timing: Timing,
 }
 
 impl Job {
@@ -166,9 +190,14 @@ impl Job {
         Self {
             name: dependency.name.as_str().into(),
             limits: dependency.limits(),
-            hard: dependency.timing().hard,
+            timing: dependency.timing(),
             probe: dependency.probe,
         }
+    }
+
+    /// Whether it answered within its soft deadline.
+    fn is_in_time(&self, outcome: &Outcome) -> bool {
+        outcome.latency.is_some_and(|took| took <= self.timing.soft)
     }
 
     /// One run. Whatever the host's code does in it (its probe, its future's destructor, its error's
@@ -178,7 +207,7 @@ impl Job {
         index: usize,
         clock: Clock,
     ) -> impl Future<Output = (usize, Outcome)> + Send + use<> {
-        let (name, limits, hard) = (Arc::clone(&self.name), self.limits, self.hard);
+        let (name, limits, hard) = (Arc::clone(&self.name), self.limits, self.timing.hard);
         let probe = Arc::clone(&self.probe);
         async move {
             let began = clock.now();
@@ -210,6 +239,33 @@ impl fmt::Debug for Job {
         f.debug_tuple("Job").field(&self.name).finish()
     }
 }
+
+/// How often changes may be rendered: [`BURST`] at once, and one each [`GAP`] for as long as it takes.
+/// A thousand dependencies that change one after the other are told in fifty pages a second.
+#[derive(Debug, Default)]
+struct Pace {
+    /// What of the burst is used up, as the time it takes to come back.
+    used: Duration,
+    at: Option<Instant>,
+}
+
+impl Pace {
+    /// Takes one rendering, or says how long to wait for it.
+    fn spend(&mut self, now: Instant) -> Result<(), Duration> {
+        let passed = self.at.map_or(Duration::ZERO, |at| now.since(at));
+        self.at = Some(now);
+        self.used = self.used.saturating_sub(passed);
+        let wait = (self.used + GAP).saturating_sub(GAP * BURST);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        self.used += GAP;
+        Ok(())
+    }
+}
+
+const GAP: Duration = Duration::from_millis(20);
+const BURST: u32 = 16;
 
 /// How often readers are told that the driver is there, and uptime moves.
 const TICK: Duration = Duration::from_secs(1);

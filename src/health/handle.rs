@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::build_info::BuildInfo;
 use super::builder::HealthBuilder;
 use super::layer::HealthLayer;
 use super::report::Report;
@@ -26,6 +27,12 @@ impl Health {
     /// Begins to describe a service: its name, and the version that runs.
     pub fn builder(name: impl Into<String>, version: impl Into<String>) -> HealthBuilder {
         HealthBuilder::new(name.into(), version.into())
+    }
+
+    /// Begins to describe the service of which this is a build:
+    /// `Health::for_build(build_info!())`. See [`build_info!`](super::build_info!).
+    pub fn for_build(build: BuildInfo) -> HealthBuilder {
+        HealthBuilder::of(build)
     }
 
     /// A layer that answers [`PATHS`](Self::PATHS) in front of any service, and passes everything
@@ -94,13 +101,13 @@ impl Health {
     /// # }
     /// ```
     pub fn drain(&self) {
-        self.shared.update(None, |report| report.draining = true);
+        self.shared.update(false, |report| report.draining = true);
     }
 
     /// Takes this instance out (503, `maintenance`), or puts it back. It is not remembered across
     /// restarts: whoever turns it on stores that, and sets it again.
     pub fn set_maintenance(&self, on: bool) {
-        self.shared.update(None, |report| report.maintenance = on);
+        self.shared.update(false, |report| report.maintenance = on);
     }
 
     /// What is known now. For decisions of the host; endpoints do not go through here.

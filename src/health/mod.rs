@@ -26,7 +26,12 @@
 //! | `/api/status` | as `/readyz` | as `/readyz` | JSON: service, version, release, uptime, dependencies with latency |
 //!
 //! A warning is a plain 200. There is no 500, and no `Accept` is refused. GET, HEAD and OPTIONS work;
-//! answers are `no-store`; a 503 says when to try again.
+//! answers are `no-store`; a 503 says when to try again. What anybody gets of a text page is at most
+//! 10 KiB, as much as a kubelet reads: of more lines than fit, those that are well are left out first.
+//!
+//! `/api/status` has an `ETag`, so that a client that polls may ask with `If-None-Match` and gets 304
+//! until a status or a reason changes. The tag is weak: measurements and uptime, which always move,
+//! do not change it. No other page has one, and no cache keeps any: a probe wants its 200.
 //!
 //! Everyone sees the status and the [reason codes](Reason): of the whole, and of a dependency whose
 //! name they know. Names, latencies, version and the texts that probes gave for the public are for
@@ -41,7 +46,8 @@
 //!
 //! ```json
 //! {
-//!   "status": "warn", "version": "1.4.2", "releaseId": "1.4.2+3f9c2ab", "serviceId": "orders",
+//!   "status": "warn", "serviceId": "orders",
+//!   "version": "1.4.2", "releaseId": "1.4.2+3f9c2ab", "commit": "3f9c2ab81e",
 //!   "reasons": ["refused"], "rootCauses": ["database"],
 //!   "checks": {
 //!     "database:responseTime": [{
@@ -66,7 +72,8 @@
 //!
 //! ```json
 //! {
-//!   "status": "warn", "service": "orders", "version": "1.4.2", "release": "1.4.2+3f9c2ab",
+//!   "status": "warn", "service": "orders",
+//!   "version": "1.4.2", "release": "1.4.2+3f9c2ab", "commit": "3f9c2ab81e",
 //!   "uptimeSeconds": 86400.2, "time": "2026-11-22T20:52:42Z",
 //!   "reasons": ["refused"], "rootCauses": ["database"],
 //!   "dependencies": [
@@ -93,6 +100,23 @@
 //! changed` (info) with `ready` and `reasons`; `live check failed` (error) with `check`; a driver that
 //! is gone (error). A blocked dependency, and each failing run with its error's text, is logged at
 //! `debug`.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, through the facade of that name. They are registered when the handle
+//! is built: install the recorder before. The only label is `dependency`, its name.
+//!
+//! | name | kind | |
+//! |---|---|---|
+//! | `bartizan_health_ready` | gauge | 1 while `/readyz` would answer 200, else 0 |
+//! | `bartizan_health_dependency_status` | gauge | 0 passes, 1 warns, 2 fails, 3 is blocked by one that fails |
+//! | `bartizan_health_transitions_total` | counter | how often that changed |
+//! | `bartizan_health_probe_duration_seconds` | gauge | how long the last run took |
+//! | `bartizan_health_probe_runs_total` | counter | runs that began |
+//! | `bartizan_health_probe_failures_total` | counter | runs that failed, or answered after their soft deadline |
+//! | `bartizan_health_driver_ticks_total` | counter | one a second while the driver is polled |
+//!
+//! A driver that is not polled any more cannot set a gauge: alert on the last as well.
 //!
 //! # Deployment
 //!
@@ -142,6 +166,7 @@
 //! [draft]: https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check-06
 
 pub use self::beat::Beat;
+pub use self::build_info::{BuildInfo, build_info};
 pub use self::builder::HealthBuilder;
 pub use self::dependency::Dependency;
 pub use self::driver::Driver;
@@ -162,6 +187,7 @@ pub use self::transitions::Transitions;
 pub mod probe;
 
 mod beat;
+mod build_info;
 mod builder;
 mod dependency;
 mod driver;
@@ -169,6 +195,7 @@ mod future;
 mod graph;
 mod handle;
 mod layer;
+mod meters;
 mod panic;
 mod plan;
 mod render;
@@ -178,5 +205,6 @@ mod service;
 mod shared;
 mod snapshot;
 mod status;
+mod tag;
 mod track;
 mod transitions;

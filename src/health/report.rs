@@ -34,6 +34,7 @@ pub(super) struct Identity {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) release: String,
+    pub(super) commit: Option<String>,
 }
 
 /// The state of the service at one moment.
@@ -303,6 +304,7 @@ pub(super) mod tests {
                 name: "orders".into(),
                 version: "1.4.2".into(),
                 release: "1.4.2+3f9c2ab".into(),
+                commit: Some("3f9c2ab81e".into()),
             }),
             generation: 1,
             started: true,

@@ -1,6 +1,6 @@
 //! Which page a path asks for, and the prepared heads of the answers.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER, VARY};
 use http::{HeaderValue, StatusCode};
 
 /// A page. `One` is the dependency at that place, as declared; `Unknown` is a 404.
@@ -109,6 +109,13 @@ impl Heads {
             good: Head::ALL.map(head),
             failing: Head::ALL.map(failing),
         }
+    }
+
+    /// The head of a state that has a tag.
+    pub(super) fn tagged(&self, tag: HeaderValue) -> HeaderMap {
+        let mut head = self.get(Head::Status, StatusCode::OK).clone();
+        head.insert(ETAG, tag);
+        head
     }
 
     pub(super) fn get(&self, kind: Head, code: StatusCode) -> &HeaderMap {

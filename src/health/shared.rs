@@ -8,29 +8,34 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::graph::Mask;
+use super::meters::Meters;
 use super::panic::caught;
 use super::render::Viewer;
 use super::report::Report;
 use super::route::{HEALTH_JSON, Head, Heads, Route};
 use super::snapshot::{Document, Gate, Page, Snapshot};
+use super::tag;
 use super::transitions::{self, Transitions};
-use crate::clock::{Clock, Instant};
+use crate::clock::{Clock, Forward, Instant};
 use crate::problem::Problem;
+use crate::rand;
 use crate::request::{self, Read};
 use crate::trace::emit;
 
 /// The state of one service.
 pub(super) struct Shared {
     pub(super) clock: Clock,
-    born: Instant,
+    /// In the tags of `/api/status`, lest they name the state of another process.
+    process: u64,
     max_age: Duration,
     heads: Heads,
+    pub(super) meters: Meters,
     /// Dependencies first, then live checks.
     names: HashMap<String, usize>,
     dependencies: usize,
@@ -64,18 +69,23 @@ struct Asked<'a> {
 struct Control {
     report: Arc<Report>,
     fresh_until: Instant,
+    uptime: Forward,
 }
 
 impl Shared {
     pub(super) fn new(
+        clock: Clock,
         report: Report,
         max_age: Duration,
         retry_after: u64,
         viewers: Option<Box<ViewerFn>>,
     ) -> Self {
-        let clock = Clock::new();
         let born = clock.now();
         let fresh_until = born.after(max_age);
+        let mut uptime = Forward::default();
+        uptime.passed(born);
+        let heads = Heads::new(retry_after, viewers.is_some());
+        let process = u64::from_ne_bytes(rand::bytes());
         let mut stale = report.clone();
         stale.expire();
         let dependencies = report.checks.iter().map(|check| check.name());
@@ -86,46 +96,58 @@ impl Shared {
         let report = Arc::new(report);
         Self {
             clock,
-            born,
+            process,
             max_age,
-            heads: Heads::new(retry_after, viewers.is_some()),
+            meters: Meters::new(&report),
             names,
             dependencies: report.checks.len(),
             viewers,
-            snapshot: ArcSwap::from_pointee(Snapshot::render(&report, fresh_until, None)),
-            stale: Snapshot::render(&stale, fresh_until, None),
+            snapshot: ArcSwap::from_pointee(Snapshot::render(
+                &report,
+                fresh_until,
+                &heads,
+                process,
+                None,
+            )),
+            stale: Snapshot::render(&stale, fresh_until, &heads, process, None),
+            heads,
             stale_told: AtomicBool::new(false),
             changes: watch::Sender::new(Arc::clone(&report)),
             control: Mutex::new(Control {
                 report,
                 fresh_until,
+                uptime,
             }),
         }
     }
 
-    /// Changes the report and renders every page anew. The driver passes `now`, which makes the
-    /// result fresh; the host's own switches do not.
-    pub(super) fn update(&self, confirmed: Option<Instant>, change: impl FnOnce(&mut Report)) {
+    /// Changes the report and renders every page anew. What the driver says is `fresh`; the host's
+    /// own switches confirm nothing.
+    pub(super) fn update(&self, fresh: bool, change: impl FnOnce(&mut Report)) {
         let mut control = self.control();
         let before = Arc::clone(&control.report);
         let mut report = (*before).clone();
         change(&mut report);
-        report.uptime = self.clock.now().since(self.born);
+        let now = self.clock.now();
+        report.uptime = control.uptime.passed(now);
         report.time = self.clock.wall();
         report.date_changes(&before);
         let moved = !report.is_same_state(&before);
         report.generation += u64::from(moved);
-        if let Some(now) = confirmed {
+        if fresh {
             control.fresh_until = now.after(self.max_age);
             self.stale_told.store(false, Ordering::Relaxed);
         }
         let report = Arc::new(report);
         control.report = Arc::clone(&report);
         let pages = self.snapshot.load();
-        let snapshot = Snapshot::render(&report, control.fresh_until, Some((&before, &pages)));
+        let before_it = Some((&*before, &**pages));
+        let (heads, process) = (&self.heads, self.process);
+        let snapshot = Snapshot::render(&report, control.fresh_until, heads, process, before_it);
         self.snapshot.store(Arc::new(snapshot));
         if moved {
             // Under the lock, so that nobody sees transitions out of order. It only wakes.
+            self.meters.moved(&before, &report);
             self.changes.send_replace(Arc::clone(&report));
         }
         drop(control);
@@ -137,7 +159,7 @@ impl Shared {
     /// Nobody probes any more, and whoever stopped says so in the log: this does not.
     pub(super) fn stop(&self) {
         self.stale_told.store(true, Ordering::Relaxed);
-        self.update(None, Report::expire);
+        self.update(false, Report::expire);
     }
 
     pub(super) fn current(&self) -> Arc<Report> {
@@ -243,6 +265,10 @@ impl Shared {
             let head = dialect(asked.headers);
             (document.page(viewer, matches!(head, Head::Text)), head)
         };
+        let found = |page: &'a Page, head: &'a HeaderMap| match read {
+            Read::Head => Choice::Other(without_body(page.answer(head))),
+            _ => Choice::Page(page, head),
+        };
         let (page, head) = match route {
             Route::Live => gate(&current.live),
             Route::Ready => gate(&current.ready),
@@ -250,7 +276,18 @@ impl Shared {
             Route::Startup => gate(&snapshot.startup),
             Route::Report => document(&current.report),
             Route::One(index) => document(&current.each[index]),
-            Route::Status => (&current.status[viewer as usize], Head::Status),
+            Route::Status => {
+                let status = &current.status[viewer as usize];
+                match &status.tagged {
+                    Some((tag, head)) if tag::is_known(asked.headers, tag) => {
+                        return Choice::Other(not_modified(head));
+                    }
+                    Some((_, head)) => {
+                        return found(&status.page, head);
+                    }
+                    None => (&status.page, Head::Status),
+                }
+            }
             Route::Unknown => {
                 let problem = Problem::new(StatusCode::NOT_FOUND).into_response();
                 return Choice::Other(match read {
@@ -259,11 +296,7 @@ impl Shared {
                 });
             }
         };
-        let head = self.heads.get(head, page.code);
-        match read {
-            Read::Head => Choice::Other(without_body(page.answer(head))),
-            _ => Choice::Page(page, head),
-        }
+        found(page, self.heads.get(head, page.code))
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -314,6 +347,16 @@ fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
     let body = std::mem::take(response.body_mut());
     let length = body.len().into();
     response.headers_mut().insert(CONTENT_LENGTH, length);
+    response
+}
+
+/// What a client that has it already is told, with the head that 200 would have had.
+#[cold]
+fn not_modified(head: &HeaderMap) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = head.clone();
+    response.headers_mut().remove(CONTENT_TYPE);
     response
 }
 

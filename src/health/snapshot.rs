@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::graph::Mask;
 use super::render::text::{self, Line};
 use super::render::{Viewer, json};
 use super::report::{Check, Report};
-use super::{Reason, Status};
+use super::route::Heads;
+use super::{Reason, Status, tag};
 use crate::clock::Instant;
 
 /// What a request may choose from.
@@ -21,7 +22,7 @@ pub(super) struct Snapshot {
     pub(super) ready: Gate,
     pub(super) startup: Gate,
     pub(super) report: Document,
-    pub(super) status: [Page; 2],
+    pub(super) status: [State; 2],
     /// One per dependency, as declared.
     pub(super) each: Vec<Arc<Document>>,
 }
@@ -31,6 +32,8 @@ impl Snapshot {
     pub(super) fn render(
         report: &Report,
         fresh_until: Instant,
+        heads: &Heads,
+        process: u64,
         before: Option<(&Report, &Self)>,
     ) -> Self {
         let each = |(index, check): (usize, &Check)| match before {
@@ -49,7 +52,14 @@ impl Snapshot {
                 json: Viewer::ALL.map(|viewer| Page::new(code, json::health(report, viewer))),
                 text: Viewer::ALL.map(|viewer| Page::new(code, text::report(report, viewer))),
             },
-            status: Viewer::ALL.map(|viewer| Page::new(code, json::status(report, viewer))),
+            status: Viewer::ALL.map(|viewer| {
+                let tag = tag::of(process, report.generation, viewer);
+                let head = || (tag.clone(), heads.tagged(tag));
+                State {
+                    page: Page::new(code, json::status(report, viewer)),
+                    tagged: (code == StatusCode::OK).then(head),
+                }
+            }),
             each: report.checks.iter().enumerate().map(each).collect(),
         }
     }
@@ -85,6 +95,15 @@ impl Page {
         *response.headers_mut() = head.clone();
         response
     }
+}
+
+/// The status document. Only what is well has a tag: a 503 is never a 304 ([RFC 9110, 13.2.1]).
+///
+/// [RFC 9110, 13.2.1]: https://www.rfc-editor.org/rfc/rfc9110#section-13.2.1
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) page: Page,
+    pub(super) tagged: Option<(HeaderValue, HeaderMap)>,
 }
 
 /// One document in its dialects, for each viewer.

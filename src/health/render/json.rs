@@ -20,6 +20,7 @@ pub(in crate::health) fn health(report: &Report, viewer: Viewer) -> Vec<u8> {
             status,
             version: &identity.version,
             release_id: &identity.release,
+            commit: identity.commit.as_deref(),
             service_id: &identity.name,
             reasons,
             root_causes: report.root_causes().collect(),
@@ -60,6 +61,7 @@ pub(in crate::health) fn status(report: &Report, viewer: Viewer) -> Vec<u8> {
             service: &identity.name,
             version: &identity.version,
             release: &identity.release,
+            commit: identity.commit.as_deref(),
             uptime_seconds: seconds(report.uptime),
             time: timestamp(report.time),
             reasons,
@@ -83,6 +85,8 @@ struct Health<'a> {
     status: &'static str,
     version: &'a str,
     release_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
     service_id: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<&'static str>,
@@ -198,6 +202,8 @@ struct StatusDocument<'a> {
     service: &'a str,
     version: &'a str,
     release: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
     uptime_seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,

@@ -43,7 +43,9 @@ impl<'a> Line<'a> {
 
 /// The verbose page of the probe route `name`.
 ///
-/// With `excluded`, those that would fail the page are shown as left out, and it passes.
+/// With `excluded`, those that would fail the page are shown as left out, and it passes. It is at
+/// most [`MAX_PAGE`] long: of more lines than that, those that are well go first, and the last of the
+/// others after them.
 pub(in crate::health) fn verbose(
     name: &str,
     lines: &[Line<'_>],
@@ -51,25 +53,49 @@ pub(in crate::health) fn verbose(
     passes: bool,
     excluded: bool,
 ) -> String {
-    let mut page = String::new();
-    for line in lines {
+    let told = |line: &Line<'_>| {
         let code = line.reason.map_or("failed", Reason::as_str);
-        // Writing into a string cannot fail.
-        let _ = match line.status {
-            _ if excluded && line.fails => writeln!(page, "[+]{} excluded: ok", line.name),
-            Status::Pass => writeln!(page, "[+]{} ok", line.name),
-            Status::Warn => writeln!(page, "[!]{} warn: {code}", line.name),
-            Status::Fail if line.fails => writeln!(page, "[-]{} failed: {code}", line.name),
-            Status::Fail => writeln!(page, "[!]{} failed: {code}", line.name),
-        };
-    }
-    if passes || excluded {
-        let _ = writeln!(page, "{name} check passed");
-    } else {
-        page.push_str(&failed(name, reasons));
-    }
+        match line.status {
+            _ if excluded && line.fails => format!("[+]{} excluded: ok\n", line.name),
+            Status::Pass => format!("[+]{} ok\n", line.name),
+            Status::Warn => format!("[!]{} warn: {code}\n", line.name),
+            Status::Fail if line.fails => format!("[-]{} failed: {code}\n", line.name),
+            Status::Fail => format!("[!]{} failed: {code}\n", line.name),
+        }
+    };
+    let last = match passes || excluded {
+        true => format!("{name} check passed\n"),
+        false => failed(name, reasons),
+    };
+    let lines: Vec<_> = lines.iter().map(told).collect();
+    let mut page = bounded(&lines, MAX_PAGE - last.len());
+    page.push_str(&last);
     page
 }
+
+/// As many lines as fit, and how many did not.
+fn bounded(lines: &[String], room: usize) -> String {
+    if lines.iter().map(String::len).sum::<usize>() <= room {
+        return lines.concat();
+    }
+    let (mut page, mut left_out) = (String::new(), 0);
+    for line in lines {
+        if line.starts_with("[+]") || page.len() + line.len() + MAX_LEFT_OUT > room {
+            left_out += 1;
+        } else {
+            page.push_str(line);
+        }
+    }
+    // Writing into a string cannot fail.
+    let _ = writeln!(page, "and {left_out} more");
+    page
+}
+
+/// What a kubelet reads of a body.
+const MAX_PAGE: usize = 10 * 1024;
+
+/// The length of the line that says how many lines are left out, at most.
+const MAX_LEFT_OUT: usize = 32;
 
 /// The last line of a failing page, and all that the public sees of it.
 pub(in crate::health) fn failed(name: &str, reasons: &[Reason]) -> String {

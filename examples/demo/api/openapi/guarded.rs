@@ -128,6 +128,7 @@ struct Health {
     status: String,
     version: Option<String>,
     release_id: Option<String>,
+    commit: Option<String>,
     service_id: Option<String>,
     /// Reason codes, such as `locked`.
     reasons: Option<Vec<String>>,
@@ -145,6 +146,8 @@ struct Status {
     service: String,
     version: String,
     release: String,
+    /// Where the build knew it.
+    commit: Option<String>,
     uptime_seconds: f64,
     #[schema(format = DateTime)]
     time: String,

@@ -62,6 +62,7 @@ fn the_health_document_has_the_members_of_the_draft() {
             "status": "warn",
             "version": "1.4.2",
             "releaseId": "1.4.2+3f9c2ab",
+            "commit": "3f9c2ab81e",
             "serviceId": "orders",
             "reasons": ["refused", "limit"],
             "rootCauses": ["database"],
@@ -98,6 +99,7 @@ fn the_status_document_says_what_runs_since_when_and_on_what() {
     assert_eq!(document["service"], "orders");
     assert_eq!(document["version"], "1.4.2");
     assert_eq!(document["release"], "1.4.2+3f9c2ab");
+    assert_eq!(document["commit"], "3f9c2ab81e");
     assert_eq!(document["uptimeSeconds"], 1.5);
     assert_eq!(document["rootCauses"], json!(["database"]));
     assert_eq!(
