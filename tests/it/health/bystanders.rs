@@ -15,15 +15,15 @@ async fn a_probe_that_blocks_its_thread_stalls_no_request_and_is_not_believed_fo
     let (release, held) = mpsc::channel::<()>();
     let (entered, inside) = mpsc::channel();
     let held = Mutex::new(held);
-    let runs = Switch::default();
-    let probe = move || {
-        runs.set(runs.get() + 1);
-        if runs.get() == 2 {
+    let runs = Runs::default();
+    let begun = runs.clone();
+    let probe = runs.of(move || {
+        if begun.begun() == 2 {
             entered.send(()).unwrap();
             let _ = held.lock().unwrap().recv();
         }
         ready(())
-    };
+    });
     let (health, driver) = builder()
         .dependency(Dependency::local("a", probe))
         .build()
@@ -47,6 +47,7 @@ async fn a_probe_that_blocks_its_thread_stalls_no_request_and_is_not_believed_fo
         (503, "readyz check failed: stale\n".into())
     );
     assert_eq!(get(&health, "/livez").await.0, 200);
+    assert_eq!(runs.begun(), 2);
     drop(release);
     stuck.join().unwrap();
 }
@@ -78,8 +79,9 @@ async fn a_reader_that_panics_or_never_reads_holds_nobody_up() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_slow_for_long_is_logged_once() {
+    let runs = Runs::default();
     let lines = logged(async {
-        let slow = || tokio::time::sleep(millis(800));
+        let slow = runs.of(|| tokio::time::sleep(millis(800)));
         let _health = run(builder().dependency(Dependency::local("slow", slow))).await;
         pass(secs(120)).await;
     })
@@ -88,6 +90,7 @@ async fn what_is_slow_for_long_is_logged_once() {
         .iter()
         .filter(|line| line.contains("dependency degraded"));
     assert_eq!(told.count(), 1, "{lines:?}");
+    assert_eq!(runs.begun(), 21);
 }
 
 /// A success begins the count anew: failures that are days apart are not a fall.
@@ -107,7 +110,7 @@ async fn failures_count_in_a_row_and_not_in_all() {
     let health = run(builder().dependency(Dependency::local("a", probe).fall(3))).await;
     let generation = health.current().generation();
     pass(secs(300)).await;
-    assert!(runs.begun() > 60);
+    assert_eq!(runs.begun(), 100, "three in 9 s");
     assert_eq!(health.current().generation(), generation);
 }
 

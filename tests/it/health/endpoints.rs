@@ -147,12 +147,54 @@ async fn methods_that_read_work_and_others_are_told_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_predicate_that_panics_admits_nobody() {
-    let panicking = Health::builder("orders", "1").details_for(|_| panic!("on purpose"));
-    let health = run(panicking.dependency(Dependency::local("disk", || ready(())))).await;
-    assert_eq!(
-        get(&health, "/health").await,
-        (200, r#"{"status":"pass"}"#.into())
-    );
+    let panicking = || Health::builder("orders", "1").details_for(|_| panic!("on purpose"));
+    let runs = Runs::default();
+    let well = runs.of(|| ready(()));
+    let down = runs.of(|| ready(Err::<(), _>(refused())));
+    for (dependency, page) in [
+        (
+            Dependency::local("disk", well),
+            (200, r#"{"status":"pass"}"#),
+        ),
+        (
+            Dependency::local("disk", down),
+            (503, r#"{"status":"fail","reasons":["refused"]}"#),
+        ),
+    ] {
+        let health = run(panicking().dependency(dependency)).await;
+        for path in ["/health", "/health/disk", "/api/status"] {
+            let (code, body) = inspect(&health, path).await;
+            assert_eq!((code, &*body), page, "{path}");
+        }
+    }
+    assert_eq!(runs.begun(), 2);
+}
+
+/// Whoever it keeps waiting waits alone: it holds no lock, and the driver does not know of it.
+#[tokio::test(start_paused = true)]
+async fn a_predicate_that_is_slow_holds_up_its_own_request_alone() {
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let slow = Health::builder("orders", "1").details_for(move |parts| {
+        if parts.headers.contains_key("x-slow") {
+            entered.send(()).unwrap();
+            let _ = held.lock().unwrap().recv();
+        }
+        true
+    });
+    let runs = Runs::default();
+    let health = run(slow.dependency(Dependency::local("disk", runs.of(|| ready(()))))).await;
+    let request = Request::get("/readyz").header("x-slow", "1");
+    let request = request.body(()).unwrap();
+    let mut service = health.service();
+    let waits = std::thread::spawn(move || service.call(request).into_inner().unwrap().status());
+    inside.recv().unwrap();
+    pass(secs(20)).await;
+    assert_eq!(get(&health, "/readyz").await.0, 200);
+    assert!((4..=5).contains(&runs.begun()), "{}", runs.begun());
+    drop(release);
+    assert_eq!(waits.join().unwrap(), 200);
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,8 +79,8 @@ async fn without_dependencies_it_is_well_once_driven() {
 
 #[tokio::test(start_paused = true)]
 async fn draining_is_for_good_and_leaves_liveness_alone() {
-    let switch = Switch::default();
-    let probe = switch.refused_at_one();
+    let (runs, switch) = (Runs::default(), Switch::default());
+    let probe = runs.of(switch.refused_at_one());
     let health = run(builder().dependency(Dependency::local("a", probe))).await;
     health.drain();
     health.drain();
@@ -102,6 +102,7 @@ async fn draining_is_for_good_and_leaves_liveness_alone() {
     assert_eq!(get(&health, "/health").await.0, 503);
     assert_eq!(get(&health, "/livez").await.0, 200);
     assert_eq!(get(&health, "/startupz").await.0, 200);
+    assert_eq!(runs.begun(), 14, "it goes on being watched");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,15 +119,50 @@ async fn draining_before_the_driver_runs_holds_too() {
 
 #[tokio::test(start_paused = true)]
 async fn maintenance_is_on_and_off_at_once() {
-    let health = run(builder()).await;
+    let runs = Runs::default();
+    let service = || builder().dependency(Dependency::local("a", runs.of(|| ready(()))));
+    let health = run(service()).await;
     health.set_maintenance(true);
     assert_eq!(
         get(&health, "/readyz").await,
         (503, "readyz check failed: maintenance\n".into())
     );
+    assert_eq!(get(&health, "/livez").await.0, 200);
     assert!(health.current().is_in_maintenance());
+    assert_eq!(runs.begun(), 1);
+    let restarted = run(service()).await;
+    assert!(!restarted.current().is_in_maintenance(), "nobody stored it");
     health.set_maintenance(false);
     assert_eq!(get(&health, "/readyz").await.0, 200);
+    assert_eq!(runs.begun(), 2);
+}
+
+/// The runtime that drove it is gone, and another one serves.
+#[test]
+fn a_driver_whose_runtime_is_gone_is_stale_for_those_who_are_left() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let runs = Runs::default();
+    let (health, driver) = builder()
+        .dependency(Dependency::local("a", runs.of(|| ready(()))))
+        .build()
+        .unwrap();
+    let driving = runtime();
+    driving.spawn(driver);
+    driving.block_on(health.started());
+    let serving = runtime();
+    assert_eq!(serving.block_on(get(&health, "/readyz")).0, 200);
+    drop(driving);
+    assert_eq!(
+        serving.block_on(get(&health, "/readyz")),
+        (503, "readyz check failed: stale\n".into())
+    );
+    assert_eq!(serving.block_on(get(&health, "/livez")).0, 200);
+    assert_eq!(runs.begun(), 1);
 }
 
 #[tokio::test(start_paused = true)]

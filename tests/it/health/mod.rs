@@ -2,12 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
 mod bystanders;
+mod cases;
+mod conditional;
+mod counted;
 mod documents;
 mod endpoints;
 mod faults;
+mod hostile;
 mod layer;
 mod lifecycle;
+mod load;
+mod panics;
+mod pools;
+
 mod probes;
+mod time;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -136,3 +136,22 @@ async fn hold(health: &Health, port: u16, most: usize, reason: Reason) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
+
+/// It is this package's build, and not that of the library it is compiled with.
+#[test]
+fn a_build_is_that_of_the_host() {
+    let (health, driver) = Health::for_build(bartizan::health::build_info!())
+        .details_for(|_| true)
+        .build()
+        .unwrap();
+    let request = Request::get("/api/status").body(()).unwrap();
+    let answer = health.service().oneshot(request);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.build().unwrap();
+    let body = runtime.block_on(async { answer.await.unwrap().collect().await });
+    let document: serde_json::Value = serde_json::from_slice(&body.unwrap().to_bytes()).unwrap();
+    assert_eq!(document["service"], "bartizan-backends");
+    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+    assert_ne!(document["version"], bartizan_version());
+    drop(driver);
+}

@@ -87,6 +87,49 @@ async fn a_paused_server_turns_readiness_and_holds_one_connection_until_it_is_re
     assert_eq!(connections(server.port()), all);
 }
 
+/// Stops or continues one process of the server.
+fn signal(name: &str, pid: i32) {
+    let kill = std::process::Command::new("kill");
+    let status = { kill }.args([name, &pid.to_string()]).status();
+    assert!(status.expect("there is a `kill`").success(), "{name} {pid}");
+}
+
+/// The one process of the server that answers probes stands still: theirs is the only connection
+/// that feels it.
+#[tokio::test]
+async fn while_a_probe_hangs_the_applications_own_pool_is_served() {
+    let server = Postgres::start();
+    let pool = pool(&server).await;
+    let before = backends(&pool).await;
+    let dependency = Dependency::local("server", probe::postgres(options(&server)))
+        .interval(INTERVAL)
+        .soft_deadline(SOFT)
+        .hard_deadline(DEADLINE);
+    let (health, driver) = Health::builder("orders", "1")
+        .dependency(dependency)
+        .build()
+        .unwrap();
+    tokio::spawn(driver);
+    until(&health, Status::Pass, None).await;
+    let asked = "SELECT pid FROM pg_stat_activity WHERE application_name = 'bartizan-health'";
+    let pid: i32 = pool.fetch_one(asked).await.unwrap().get(0);
+
+    signal("-STOP", pid);
+    let took = until(&health, Status::Fail, Some(Reason::Timeout)).await;
+    assert!(took < BOUND + SLACK, "{took:?}");
+    for _ in 0..20 {
+        assert_eq!(answers(&health), DOWN);
+        assert_eq!(backends(&pool).await, before);
+        let mut connection = pool.acquire().await.unwrap();
+        assert_eq!(held_by_probes(&mut connection).await, 1);
+    }
+    assert_eq!(connections(server.port()), POOL as usize + 1);
+
+    signal("-CONT", pid);
+    until(&health, Status::Pass, None).await;
+    assert_eq!(answers(&health), READY);
+}
+
 #[tokio::test]
 async fn a_killed_server_is_refused_at_once_and_comes_back_without_a_restart() {
     let mut server = Postgres::start();
