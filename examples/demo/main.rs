@@ -13,7 +13,7 @@ use std::time::Duration;
 use bartizan::client::ClientSource;
 use bartizan::config::ConfigError;
 use bartizan::event_stream::{EventHub, EventStream};
-use bartizan::health::Health;
+use bartizan::health::{Health, build_info};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -88,7 +88,8 @@ async fn run(args: Args) -> Result<(), Failure> {
     let authorize = guards::own_events(sessions.clone());
     let events = EventStream::new(hub.clone()).authorize(authorize);
 
-    let mut health = Health::builder("bartizan-demo", env!("CARGO_PKG_VERSION"));
+    let build = build_info!().name("bartizan-demo");
+    let mut health = Health::for_build(build);
     for dependency in repository.dependencies().map_err(Failure::other)? {
         health = health.dependency(dependency);
     }

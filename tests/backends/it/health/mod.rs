@@ -149,9 +149,12 @@ fn a_build_is_that_of_the_host() {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.build().unwrap();
     let body = runtime.block_on(async { answer.await.unwrap().collect().await });
-    let document: serde_json::Value = serde_json::from_slice(&body.unwrap().to_bytes()).unwrap();
-    assert_eq!(document["service"], "bartizan-backends");
-    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
-    assert_ne!(document["version"], bartizan_version());
+    let document = String::from_utf8(body.unwrap().to_bytes().into()).unwrap();
+    let build = concat!(
+        r#""service":"bartizan-backends","version":""#,
+        env!("CARGO_PKG_VERSION"),
+        '"'
+    );
+    assert!(document.contains(build), "{document}");
     drop(driver);
 }
