@@ -102,6 +102,12 @@ pub use self::id::{Epoch, EventId, InvalidEventId, Position};
 pub use self::respond::{StreamBody, respond};
 pub use self::selector::Selector;
 pub use self::service::EventStream;
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use self::store::PostgresStore;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::store::RedisStore;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub use self::store::conformance;

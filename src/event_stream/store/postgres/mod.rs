@@ -1,0 +1,9 @@
+//! The log in PostgreSQL: written in the host's transactions, read below a watermark.
+
+pub use self::log::PostgresStore;
+
+mod listen;
+mod log;
+mod prune;
+mod row;
+mod sql;

@@ -1,0 +1,47 @@
+//! The scripts. Each is sent once, and called by its digest.
+//!
+//! The first line makes a replica refuse them, which may lag; and lets those that only read and make
+//! room go on when the server is out of memory. It is why Redis 7 is needed.
+
+use redis::Script;
+
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) append: Script,
+    pub(super) read: Script,
+    pub(super) prune: Script,
+    pub(super) trim: Script,
+    pub(super) renew: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            append: Script::new(concat!(
+                "#!lua\n",
+                include_str!("log.lua"),
+                include_str!("append.lua")
+            )),
+            read: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("log.lua"),
+                include_str!("read.lua")
+            )),
+            prune: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("log.lua"),
+                include_str!("prune.lua")
+            )),
+            trim: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("log.lua"),
+                include_str!("trim.lua")
+            )),
+            renew: Script::new(concat!(
+                "#!lua flags=allow-oom\n",
+                include_str!("log.lua"),
+                include_str!("renew.lua")
+            )),
+        }
+    }
+}
