@@ -50,7 +50,8 @@ mod witness;
 ///    otherwise. A `next` at the last match makes readers of rare events scan for ever.
 /// 4. **Nothing silent.** A cursor of another epoch, below what is retained, or beyond the newest
 ///    position (a log that was rolled back, or an id that somebody made up) is answered
-///    [`Read::Gone`], never with a page. A page is all there is between the cursor and `next`.
+///    [`Read::Gone`], never with a page. A page is all there is between the cursor and `next`. What
+///    lies among the positions and was never given out may be answered either way.
 /// 5. **Epoch.** It changes when the log was lost, restored or flushed, and is kept beside the log
 ///    otherwise: clients of a restarted process resume.
 /// 6. **One truth.** All methods answer from the primary: a lagging replica would take a client's

@@ -5,6 +5,7 @@
     reason = "whatever goes wrong here fails the test"
 )]
 
+mod event_stream;
 mod health;
 mod lifecycle;
 mod postgres;

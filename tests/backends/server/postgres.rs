@@ -44,6 +44,58 @@ impl Postgres {
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port())
     }
+
+    /// Runs one of PostgreSQL's own programs against it, and returns what it writes.
+    ///
+    /// # Panics
+    ///
+    /// When the program fails.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(find(program));
+        command.arg(format!("--dbname={}", self.url()));
+        let output = command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program}: {complaint}");
+        String::from_utf8(output.stdout).expect("the cluster is UTF-8")
+    }
+
+    /// Runs statements, such as those of a dump.
+    ///
+    /// # Panics
+    ///
+    /// At the first that fails.
+    #[track_caller]
+    pub fn psql(&self, statements: &str) {
+        let file = self.directory().join("statements.sql");
+        fs::write(&file, statements).expect("the directory is ours");
+        let file = format!("--file={}", file.display());
+        let stops = "--set=ON_ERROR_STOP=1";
+        let _ = self.run("psql", &["--quiet", "--no-psqlrc", stops, &file]);
+    }
+
+    /// Keeps a copy of a killed server's data, as a snapshot of its disk does.
+    pub fn save(&self) {
+        self.copy("data", "saved");
+    }
+
+    /// Sets a killed server's data back to what was saved.
+    pub fn set_back(&self) {
+        self.copy("saved", "data");
+    }
+
+    #[track_caller]
+    fn copy(&self, from: &str, to: &str) {
+        let [from, to] = [from, to].map(|name| self.directory().join(name));
+        let _ = fs::remove_dir_all(&to);
+        let copied = Command::new("cp").arg("-a").args([from, to]).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cp -a");
+    }
 }
 
 impl Deref for Postgres {

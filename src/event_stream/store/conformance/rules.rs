@@ -68,7 +68,11 @@ pub(super) async fn meaningless_cursors<S: EventStore>(store: &S) -> Checked {
     gone(store, EventId::new(other, position)).await?;
     gone(store, EventId::new(other, Position::START)).await?;
     for beyond in [position.get() + 1, u128::from(u64::MAX), u128::MAX] {
-        gone(store, EventId::new(head.epoch(), Position::new(beyond))).await?;
+        // Where positions are large, a number may lie among them.
+        let beyond = Position::new(beyond);
+        if beyond > position {
+            gone(store, EventId::new(head.epoch(), beyond)).await?;
+        }
     }
     Ok(())
 }

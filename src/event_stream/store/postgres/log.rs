@@ -145,7 +145,7 @@ impl PostgresStore {
         self
     }
 
-    /// How long [`prune`](Self::prune) leaves an event, in whole seconds: 7 days.
+    /// How long [`prune`](Self::prune) leaves an event: 7 days.
     pub fn keep_for(mut self, age: Duration) -> Self {
         self.keep.age = age;
         self

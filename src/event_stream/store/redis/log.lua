@@ -42,10 +42,10 @@ local function set_floor(log, last)
   redis.call('XGROUP', 'SETID', key, log.name, last, 'ENTRIESREAD', removed)
 end
 
--- Trims some of what is over `most` entries or older than `age` seconds; answers how many.
+-- Trims some of what is over `most` entries or older than `age` milliseconds; answers how many.
 local function prune(log, most, age)
   local now = redis.call('TIME')
-  local oldest = (now[1] - age) * 1000
+  local oldest = now[1] * 1000 + now[2] / 1000 - age
   local length = redis.call('XLEN', key)
   local gone, last = 0, nil
   local function is_over(entry)

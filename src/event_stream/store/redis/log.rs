@@ -132,7 +132,7 @@ impl<C> RedisStore<C> {
         self
     }
 
-    /// How long an event is kept, in whole seconds: 7 days. It goes when later ones are appended, or by
+    /// How long an event is kept: 7 days. It goes when later ones are appended, or by
     /// [`prune`](Self::prune).
     pub fn keep_for(mut self, age: Duration) -> Self {
         self.keep_for = age;
@@ -159,7 +159,7 @@ where
     pub async fn append(&self, event: NewEvent) -> RedisResult<EventId> {
         let mut call = self.scripts.append.key(&*self.key);
         call.arg(name(Epoch::random()));
-        call.arg(self.keep_events).arg(self.keep_for.as_secs());
+        call.arg(self.keep_events).arg(self.age());
         call.arg("type").arg(event.kind());
         call.arg("data").arg(event.data());
         for (field, value) in [("user", event.user()), ("topic", event.topic_name())] {
@@ -180,7 +180,7 @@ where
         let mut pruned = 0;
         loop {
             let mut call = self.scripts.prune.key(&*self.key);
-            call.arg(self.keep_events).arg(self.keep_for.as_secs());
+            call.arg(self.keep_events).arg(self.age());
             match self.call::<u64>(&call).await? {
                 0 => return Ok(pruned),
                 some => pruned += some,
@@ -209,6 +209,11 @@ where
     pub async fn new_epoch(&self) -> RedisResult<()> {
         let (sight, _) = self.ask(None, &Range::nothing()).await?;
         self.renew(&sight).await
+    }
+
+    /// Milliseconds after which an event may go.
+    fn age(&self) -> u64 {
+        u64::try_from(self.keep_for.as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn renew(&self, sight: &Sight) -> RedisResult<()> {
