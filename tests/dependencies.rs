@@ -17,9 +17,9 @@ const LIMITS: [(&str, usize); 11] = [
     ("default", 75),
     ("websocket", 54),
     // Drivers, and what sqlx needs for names of hosts and for passwords.
-    ("health,redis", 84),
+    ("health,redis", 87),
     ("health,postgres", 126),
-    ("full", 152),
+    ("full", 155),
 ];
 
 /// The crates that `cargo` would compile for a library with these features.

@@ -8,8 +8,8 @@ use crate::event_stream::id::{EventId, Position};
 /// The newest place that this process was shown.
 ///
 /// A log that denies it later was rolled back, also where its epoch and everything else in it are
-/// those of before: a replica that lagged was promoted, a disk was restored. A client's cursor proves nothing of the
-/// kind, since anybody can make one up.
+/// those of before: a replica that lagged was promoted, a disk was restored. A client's cursor
+/// proves nothing of the kind, since anybody can make one up.
 #[derive(Debug, Default)]
 pub(super) struct Witness(Mutex<Option<EventId>>);
 
@@ -40,7 +40,8 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Whether a reader at `cursor` can go on: it stands where an event is, or where the log begins.
+    /// Whether a reader at `cursor` can go on: it stands where an event is, or where the log
+    /// begins.
     ///
     /// A place between two events was never given out by this log: it is of one that was rolled
     /// back, or made up.

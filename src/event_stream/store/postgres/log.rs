@@ -29,21 +29,24 @@ use crate::trace::emit;
 ///
 /// # Behaviour
 ///
-/// 1. A place in the log is the number of the writing transaction and a number within it. Reads stop
-///    below the oldest transaction that still runs (`pg_snapshot_xmin`), so that nothing can be committed behind
-///    a reader: events that are committed out of order are delayed, and never skipped.
+/// 1. A place in the log is the number of the writing transaction and a number within it. Reads
+///    stop below the oldest transaction that still runs (`pg_snapshot_xmin`), so that nothing can
+///    be committed behind a reader: events that are committed out of order are delayed, and never
+///    skipped.
 /// 2. So a transaction that writes for long delays all events that come after it, whatever it
-///    writes and in whichever database of the server, and a prepared one until it is finished. They come once it has ended.
-///    `idle_in_transaction_session_timeout` bounds it; `SELECT pid, xact_start, query FROM
-///    pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY age(backend_xid) DESC` names it.
+///    writes and in whichever database of the server, and a prepared one until it is finished. They
+///    come once it has ended. `idle_in_transaction_session_timeout` bounds it; `SELECT pid,
+///    xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY
+///    age(backend_xid) DESC` names it.
 /// 3. The order is that of transaction numbers, and of writing within one.
-/// 4. A page is one statement on one connection of the pool, which is given back at once. Types, topics and users are
-///    part of it, each with an index. Nothing is held between reads but the optional listener.
-/// 5. Cursors that stand where no event is, are answered as gone. The epoch changes by itself when the log is read from another
-///    cluster, another timeline or another table than before, which is what a restored backup, a restored dump
-///    and a promoted standby look like; when the table is truncated; and when it denies an event that this process
-///    has read. After a disk was set back under the server, which nothing of this shows, call
-///    [`new_epoch`](Self::new_epoch).
+/// 4. A page is one statement on one connection of the pool, which is given back at once. Types,
+///    topics and users are part of it, each with an index. Nothing is held between reads but the
+///    optional listener.
+/// 5. Cursors that stand where no event is, are answered as gone. The epoch changes by itself when
+///    the log is read from another cluster, another timeline or another table than before, which is
+///    what a restored backup, a restored dump and a promoted standby look like; when the table is
+///    truncated; and when it denies an event that this process has read. After a disk was set back
+///    under the server, which nothing of this shows, call [`new_epoch`](Self::new_epoch).
 ///
 /// # Writing from elsewhere
 ///
@@ -53,26 +56,29 @@ use crate::trace::emit;
 /// INSERT INTO bartizan_events (type, data, for_user, topic) VALUES ($1, $2, $3, $4);
 /// ```
 ///
-/// The table refuses what cannot be the type of an event. Never write its other columns. `DELETE` raises the log's floor, so that
-/// readers below are told: delete the oldest, and blank the `data` of one in the middle instead.
+/// The table refuses what cannot be the type of an event. Never write its other columns. `DELETE`
+/// raises the log's floor, so that readers below are told: delete the oldest, and blank the `data`
+/// of one in the middle instead.
 ///
 /// # Deployment
 ///
-/// - *Rights*: writers need `INSERT`; readers `SELECT` on both tables, `UPDATE` on both for a new
-///   epoch, and the functions; who prunes, `DELETE`. Sessions see the tables through one `search_path`. Where a
-///   provider forbids `pg_control_system` or `pg_walfile_name`, replace `bartizan_events_origin()` by
-///   a function that returns a constant, and call `new_epoch` after each restore.
-/// - *Retention*: nothing is deleted until [`pruner`](Self::pruner) is polled by one process or more, or [`prune`](Self::prune)
-///   is called by a schedule. Positions are stable all the while.
-/// - *Vacuum*: events are written once and deleted oldest first: autovacuum's defaults do. A log with much traffic
-///   wants `autovacuum_vacuum_insert_scale_factor` lower, so that index-only scans stay so.
-/// - *Durability*: with `synchronous_commit = off` a crash may take back events that were read; those
-///   who read them are told. A fail-over is told as well, since a standby that lagged has lost events.
-/// - *Replicas*: the pool must lead to the primary. A standby refuses the reads, which counts as an outage.
-/// - *PgBouncer*: session mode, or transaction mode from 1.21 with `max_prepared_statements`. `LISTEN` needs
-///   session mode or a direct connection, and polling needs neither.
-/// - *Time limits*: a read gives up after [`patience`](Self::patience) and closes its connection. `statement_timeout` in the pool's
-///   options ends what the server still does for it.
+/// - *Rights*: `SELECT` and `INSERT` on `bartizan_events` and `SELECT` on `bartizan_events_log` to
+///   read and append; `UPDATE` on both to begin a new epoch, and `DELETE` to prune. Sessions see
+///   the tables through one `search_path`. Where a provider forbids `pg_control_system` or `pg_walfile_name`, replace
+///   `bartizan_events_origin()` by a function that returns a constant, and call `new_epoch` after
+///   each restore.
+/// - *Retention*: nothing is deleted until [`pruner`](Self::pruner) is polled by one process or
+///   more, or [`prune`](Self::prune) is called by a schedule. Positions are stable all the while.
+/// - *Vacuum*: events are written once and deleted oldest first: autovacuum's defaults do.
+/// - *Durability*: with `synchronous_commit = off` a crash may take back events that were read;
+///   those who read them are told. A fail-over is told as well, since a standby that lagged has
+///   lost events.
+/// - *Replicas*: the pool must lead to the primary. A standby refuses the reads, which counts as an
+///   outage.
+/// - *PgBouncer*: session mode, or transaction mode from 1.21 with `max_prepared_statements`.
+///   `LISTEN` needs session mode or a direct connection, and polling needs neither.
+/// - *Time limits*: a read gives up after [`patience`](Self::patience) and closes its connection.
+///   `statement_timeout` in the pool's options ends what the server still does for it.
 /// - Text cannot hold NUL in PostgreSQL: an event whose data has one is refused. JSON never has.
 ///
 /// # Example
@@ -153,10 +159,10 @@ impl PostgresStore {
 
     /// Whether to hint by `NOTIFY` and `LISTEN`: off.
     ///
-    /// An append of this store then notifies, and readers hear of it before they would have polled, over one more
-    /// connection beside the pool's. Each commit that notifies takes a lock that is the server's
-    /// only one: polling is better where many write. Writers elsewhere add
-    /// `SELECT pg_notify('bartizan_events', '')` if they care.
+    /// An append of this store then notifies, and readers hear of it before they would have polled,
+    /// over one more connection beside the pool's. Each commit that notifies takes a lock that is
+    /// the server's only one: polling is better where many write. Writers elsewhere add `SELECT
+    /// pg_notify('bartizan_events', '')` if they care.
     pub fn notify(mut self, notify: bool) -> Self {
         self.notify = notify;
         self
@@ -180,8 +186,8 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// The text of [`migrate`](Self::migrate), for the host's own tool. It is one statement, and changes nothing where the
-    /// tables exist.
+    /// The text of [`migrate`](Self::migrate), for the host's own tool. It is one statement, and
+    /// changes nothing where the tables exist.
     #[must_use]
     pub fn migration(&self) -> String {
         self.statements.migration()
@@ -191,7 +197,8 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached or refuses. An answer that is lost leaves open whether it was appended.
+    /// When the server cannot be reached or refuses. An answer that is lost leaves open whether it
+    /// was appended.
     pub async fn append(&self, event: NewEvent) -> sqlx::Result<EventId> {
         let mut connection = self.pool.acquire().await?;
         self.append_in(&mut connection, event).await
@@ -199,8 +206,8 @@ impl PostgresStore {
 
     /// Appends an event in the transaction that `connection` is in.
     ///
-    /// Readers get it after the commit; `&mut tx` of a sqlx transaction is such a connection. The id means
-    /// nothing if the transaction is rolled back.
+    /// Readers get it after the commit; `&mut tx` of a sqlx transaction is such a connection. The
+    /// id means nothing if the transaction is rolled back.
     ///
     /// # Errors
     ///
@@ -224,8 +231,8 @@ impl PostgresStore {
 
     /// Starts a new epoch: every client is told that the log is not the one it has read.
     ///
-    /// For whoever has set the server's disk back, or changed the log by hand. From elsewhere: `SELECT
-    /// bartizan_events_new_epoch()`.
+    /// For whoever has set the server's disk back, or changed the log by hand. From elsewhere:
+    /// `SELECT bartizan_events_new_epoch()`.
     ///
     /// # Errors
     ///

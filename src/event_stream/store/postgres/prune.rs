@@ -29,15 +29,16 @@ impl Default for Keep {
 }
 
 impl PostgresStore {
-    /// Forgets what is beyond [`keep_events`](Self::keep_events) and
-    /// [`keep_for`](Self::keep_for), the oldest first, and answers how many events that were.
+    /// Forgets what is beyond [`keep_events`](Self::keep_events) and [`keep_for`](Self::keep_for),
+    /// the oldest first, and answers how many events that were.
     ///
     /// Each statement deletes at most 1,000. An event that a transaction which still runs might
     /// precede is left for the next time.
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached, or the role may not. What was deleted until then stays so.
+    /// When the server cannot be reached, or the role may not. What was deleted until then stays
+    /// so.
     pub async fn prune(&self) -> sqlx::Result<u64> {
         let expired = sqlx::query(AssertSqlSafe(self.statements.expired()))
             .bind(i64::try_from(self.keep.events).unwrap_or(i64::MAX))
@@ -50,7 +51,8 @@ impl PostgresStore {
         }
     }
 
-    /// Forgets every event up to and including `id`, and answers how many events that were. Readers behind it are told.
+    /// Forgets every event up to and including `id`, and answers how many events that were. Readers
+    /// behind it are told.
     ///
     /// # Errors
     ///
@@ -59,8 +61,8 @@ impl PostgresStore {
         self.forget(Place::of(id.position())).await
     }
 
-    /// Prunes about once a minute: poll it as long as the process serves, as with `tokio::spawn`. It may run in
-    /// several processes. A failure is tried again the next time.
+    /// Prunes about once a minute: poll it as long as the process serves, as with `tokio::spawn`.
+    /// It may run in several processes. A failure is tried again the next time.
     pub fn pruner(&self) -> impl Future<Output = ()> + Send + use<> {
         let store = self.clone();
         async move {

@@ -1,9 +1,9 @@
 //! The statements, made for a table and a selector. Pure.
 //!
-//! Every read is one statement, so that the epoch, the floor, the watermark and the events are of one
-//! snapshot. A selector is split into *legs*, each of which follows one index in the order of the log
-//! and stops at the limit: one for each user, and for public events one for each topic, or for each
-//! type, or one.
+//! Every read is one statement, so that the epoch, the floor, the watermark and the events are of
+//! one snapshot. A selector is split into *legs*, each of which follows one index in the order of
+//! the log and stops at the limit: one for each user, and for public events one for each topic, or
+//! for each type, or one.
 
 use crate::event_stream::selector::Selector;
 
@@ -79,8 +79,8 @@ impl Statements {
         )
     }
 
-    /// The newest place of those that are to be forgotten: all but the newest `$1`, and what is older
-    /// than `$2` seconds. Places, not times, decide what goes first.
+    /// The newest place of those that are to be forgotten: all but the newest `$1`, and what is
+    /// older than `$2` seconds. Places, not times, decide what goes first.
     pub(super) fn expired(&self) -> String {
         let (table, last) = (&self.table, i64::MAX);
         format!(
@@ -190,8 +190,8 @@ pub(super) const DEFAULT_TABLE: &str = "bartizan_events";
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// Stable, and after the cursor. What every transaction before the oldest that still runs has written
-/// is there for good: nothing can be committed among it any more.
+/// Stable, and after the cursor. What every transaction before the oldest that still runs has
+/// written is there for good: nothing can be committed among it any more.
 const AFTER: &str = "(tx, id) > ($1, $2) AND tx < (SELECT horizon FROM log)";
 
 #[cfg(test)]

@@ -17,8 +17,8 @@ use crate::trace::emit;
 /// Whom to wait at; the lock is held by the one who does.
 pub(super) type Door = Arc<Mutex<Client>>;
 
-/// Says when the stream has something new, and whenever that may have been missed: a connection that
-/// breaks is made again, with growing pauses. While one waits, others wait for their turn.
+/// Says when the stream has something new, and whenever that may have been missed: a connection
+/// that breaks is made again, with growing pauses. While one waits, others wait for their turn.
 pub(super) fn hints(door: Option<Door>, key: Arc<str>) -> impl Stream<Item = ()> + Send + use<> {
     async_stream::stream! {
         let Some(door) = door else {

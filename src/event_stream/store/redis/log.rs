@@ -24,8 +24,8 @@ use crate::trace::emit;
 /// A log in a stream of Redis 7 or later, which any number of processes read and write.
 ///
 /// It is quick and bounded, and not part of any transaction of the host: between a commit elsewhere
-/// and [`append`](Self::append) a process can be killed, and then the event is never written. Where that
-/// matters, the log belongs into the database. Clones are the same store.
+/// and [`append`](Self::append) a process can be killed, and then the event is never written. Where
+/// that matters, the log belongs into the database. Clones are the same store.
 ///
 /// `C` is any connection of the `redis` crate that can be cloned: a `ConnectionManager`, which
 /// reconnects; a `MultiplexedConnection`, which does not; a `ClusterConnection`.
@@ -34,20 +34,23 @@ use crate::trace::emit;
 ///
 /// 1. A place in the log is the id that `XADD` gives: Redis appends one after the other, so nothing
 ///    appears behind a reader.
-/// 2. Everything is in one key, the epoch and the floor as well: a consumer group without consumers, `bartizan:..`, keeps
-///    them. A flush, an eviction, a deletion take all of it, and the next read starts a new epoch.
-/// 3. Every read is one script, of one moment. Redis has no index by type or user: pages hold whatever
-///    comes next, and the store leaves out what the selector does.
-/// 4. An append trims, at most 128 entries at a time, what is over [`keep_events`](Self::keep_events) or older than
-///    [`keep_for`](Self::keep_for): the log is at most some hundred entries longer. What others trim
-///    (`XTRIM`, `XADD .. MAXLEN`) is noticed, and readers behind it are told.
-/// 5. A log that was rolled back, by a fail-over to a replica that lagged or a restart from old data, is told
-///    by what it lacks: a cursor that stands where no entry is, is answered as gone; and where this process itself has
-///    read such an entry, a new epoch begins.
+/// 2. Everything is in one key, the epoch and the floor as well: a consumer group without
+///    consumers, `bartizan:..`, keeps them. A flush, an eviction, a deletion take all of it, and
+///    the next read starts a new epoch.
+/// 3. Every read is one script, of one moment. Redis has no index by type or user: pages hold
+///    whatever comes next, and the store leaves out what the selector does.
+/// 4. An append trims, at most 128 entries at a time, what is over
+///    [`keep_events`](Self::keep_events) or older than [`keep_for`](Self::keep_for): the log is at
+///    most some hundred entries longer. What others trim (`XTRIM`, `XADD .. MAXLEN`) is noticed,
+///    and readers behind it are told.
+/// 5. A log that was rolled back, by a fail-over to a replica that lagged or a restart from old
+///    data, is told by what it lacks: a cursor that stands where no entry is, is answered as gone;
+///    and where this process itself has read such an entry, a new epoch begins.
 ///
 /// # Writing from elsewhere
 ///
-/// One command, in any language; leave out the fields that the event does not have. Entries that are no events are left out.
+/// One command, in any language; leave out the fields that the event does not have. Entries that
+/// are no events are left out.
 ///
 /// ```text
 /// XADD bartizan:events * type order.paid data 7 user u1 topic orders
@@ -55,15 +58,17 @@ use crate::trace::emit;
 ///
 /// # Deployment
 ///
-/// - *Persistence*: `appendonly yes`; with `appendfsync everysec` a power cut takes back the last second, with `always`
-///   nothing. Without persistence a restart begins a new epoch.
-/// - *Replication* is asynchronous: a fail-over loses what had not been copied, although `append` had
-///   answered. `min-replicas-to-write` narrows that, and nothing in Redis closes it.
-/// - *Memory*: `maxmemory-policy noeviction`, or a `volatile` one. When it is full appends are refused; reads and trims go on.
+/// - *Persistence*: `appendonly yes`; with `appendfsync everysec` a power cut takes back the last
+///   second, with `always` nothing. Without persistence a restart begins a new epoch.
+/// - *Replication* is asynchronous: a fail-over loses what had not been copied, although `append`
+///   had answered. `min-replicas-to-write` narrows that, and nothing in Redis closes it.
+/// - *Memory*: `maxmemory-policy noeviction`, or a `volatile` one. When it is full appends are
+///   refused; reads and trims go on.
 /// - *Replicas* refuse the scripts: the connection must lead to the primary.
-/// - *Cluster*: the log is one key, on one node, as fast as that is. [`wait_at`](Self::wait_at) needs that node's address.
-/// - *Rights*: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, and for the key `XADD`, `XRANGE`, `XREVRANGE`, `XREAD`, `XLEN`, `XTRIM`, `XINFO`,
-///   `XGROUP`, `EXISTS`, `TIME`.
+/// - *Cluster*: the log is one key, on one node, as fast as that is. [`wait_at`](Self::wait_at)
+///   needs that node's address.
+/// - *Rights*: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, and for the key `XADD`, `XRANGE`, `XREVRANGE`,
+///   `XREAD`, `XLEN`, `XTRIM`, `XINFO`, `XGROUP`, `EXISTS`, `TIME`.
 /// - *Connections*: the one that is given, shared by all reads; and one more with `wait_at`.
 ///
 /// # Example
@@ -120,7 +125,8 @@ impl<C> RedisStore<C> {
 
     /// Waits for news at `client`, over one connection that `XREAD` blocks, rather than poll: off.
     ///
-    /// One reader at a time waits, for all clones of this store. What it hears are hints: polling goes on, less often.
+    /// One reader at a time waits, for all clones of this store. What it hears are hints: polling
+    /// goes on, less often.
     pub fn wait_at(mut self, client: Client) -> Self {
         self.door = Some(Arc::new(Mutex::new(client)));
         self
@@ -154,8 +160,8 @@ where
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached, is out of memory, or is a replica. An answer that is lost leaves open whether it was
-    /// appended.
+    /// When the server cannot be reached, is out of memory, or is a replica. An answer that is lost
+    /// leaves open whether it was appended.
     pub async fn append(&self, event: NewEvent) -> RedisResult<EventId> {
         let mut call = self.scripts.append.key(&*self.key);
         call.arg(name(Epoch::random()));
@@ -171,7 +177,8 @@ where
         Ok(EventId::new(epoch(&group)?, position(&id)?))
     }
 
-    /// Trims what is over the bounds and answers how many entries that were: for logs to which only others append.
+    /// Trims what is over the bounds and answers how many entries that were: for logs to which only
+    /// others append.
     ///
     /// # Errors
     ///
@@ -188,7 +195,8 @@ where
         }
     }
 
-    /// Forgets every event up to and including `id`, and answers how many those were. Readers behind it are told.
+    /// Forgets every event up to and including `id`, and answers how many those were. Readers
+    /// behind it are told.
     ///
     /// # Errors
     ///
@@ -361,7 +369,8 @@ impl Range {
         Self::after(Position::START, 0)
     }
 
-    /// What follows `cursor`, and the entry that it stands at: that it is there is half of the answer.
+    /// What follows `cursor`, and the entry that it stands at: that it is there is half of the
+    /// answer.
     fn after(cursor: Position, most: usize) -> Self {
         Self {
             command: "XRANGE",

@@ -10,8 +10,8 @@ use crate::trace::emit;
 /// An entry of the stream: its id, and its fields and their values in turn.
 pub(super) type Entry = (String, Vec<Vec<u8>>);
 
-/// As the script says it: of the group, of the stream, whether the place that was looked for stands,
-/// and the entries.
+/// As the script says it: of the group, of the stream, whether the place that was looked for
+/// stands, and the entries.
 pub(super) type Reply = (
     (String, String, i64),
     (u64, u64, String, String, String, String),
@@ -48,9 +48,9 @@ pub(super) fn id(position: Position) -> String {
 
 /// Between which positions the log can be read.
 ///
-/// What was trimmed by this store's scripts is known exactly. What somebody else removed is known by
-/// its number alone, so everything before the first entry counts as removed; and what was deleted by
-/// name, up to the newest such.
+/// What was trimmed by this store's scripts is known exactly. What somebody else removed is known
+/// by its number alone, so everything before the first entry counts as removed; and what was
+/// deleted by name, up to the newest such.
 pub(super) fn bounds(
     (group, floor, known): &(String, String, i64),
     (length, added, deleted, generated, first, last): &(u64, u64, String, String, String, String),

@@ -1,7 +1,7 @@
 //! The scripts. Each is sent once, and called by its digest.
 //!
-//! The first line makes a replica refuse them, which may lag; and lets those that only read and make
-//! room go on when the server is out of memory. It is why Redis 7 is needed.
+//! The first line makes a replica refuse them, which may lag; and lets those that only read and
+//! make room go on when the server is out of memory. It is why Redis 7 is needed.
 
 use redis::Script;
 
