@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures::Stream;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Row};
-use tokio::time::timeout;
 
 use super::listen;
 use super::prune::Keep;
 use super::row::{Found, Place, epoch, number, place};
 use super::sql::{DEFAULT_TABLE, Order, Statements};
+use crate::backend::Deadline;
 use crate::config::ConfigError;
 use crate::event_stream::event::NewEvent;
 use crate::event_stream::id::{EventId, Position};
@@ -306,10 +306,11 @@ impl PostgresStore {
             .bind(names(selector.users()))
             .bind(newest.tx)
             .bind(newest.id);
-        let acquired = timeout(self.patience, self.pool.acquire()).await;
-        let mut connection = acquired.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        let answered = timeout(self.patience, statement.fetch_all(&mut *connection)).await;
-        let Ok(rows) = answered else {
+        let deadline = Deadline::after(self.patience);
+        let acquired = deadline.bound(self.pool.acquire()).await;
+        let mut connection = acquired.ok_or(sqlx::Error::PoolTimedOut)??;
+        let answered = deadline.bound(statement.fetch_all(&mut *connection)).await;
+        let Some(rows) = answered else {
             // What hangs must not take the host's connections, one read after the other.
             connection.close_on_drop();
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());

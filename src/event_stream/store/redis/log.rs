@@ -9,11 +9,11 @@ use futures::Stream;
 use redis::aio::ConnectionLike;
 use redis::{Client, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
 use super::block::{self, Door};
 use super::reply::{self, Entry, Reply, epoch, id, name, position};
 use super::scripts::Scripts;
+use crate::backend::Deadline;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::selector::Selector;
@@ -273,8 +273,9 @@ where
         T: FromRedisValue + Send + Sync,
     {
         let mut connection = self.connection.clone();
-        let answered = timeout(self.patience, call.invoke_async(&mut connection)).await;
-        answered.map_err(|_| RedisError::from(io::Error::from(io::ErrorKind::TimedOut)))?
+        let deadline = Deadline::after(self.patience);
+        let answered = deadline.bound(call.invoke_async(&mut connection)).await;
+        answered.ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
 

@@ -170,7 +170,7 @@ async fn come_and_go(
             }
         };
         let _ = timeout(stays, visit).await;
-        if seed % 2 == 0 && draw.below(4) == 0 {
+        if seed.is_multiple_of(2) && draw.below(4) == 0 {
             before.extend(now.take());
         }
         sleep(Duration::from_millis(draw.below(100))).await;
