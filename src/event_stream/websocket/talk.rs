@@ -95,6 +95,8 @@ where
         for _ in 0..HEARD_AT_ONCE {
             match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Ready(Some(Ok(Message::Close(_)))) => return Poll::Ready(End::Answered),
+                // From one that takes nothing it does not count, or it could stay like that.
+                Poll::Ready(Some(Ok(_))) if self.stalled => {}
                 Poll::Ready(Some(Ok(_))) => self.still_there(),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(End::of(&error)),
                 Poll::Ready(None) => return Poll::Ready(End::Gone),

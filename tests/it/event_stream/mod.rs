@@ -9,6 +9,7 @@ use self::reader::Reader;
 
 mod conformance;
 mod delivery;
+mod fuzz;
 mod hosts;
 mod lifecycle;
 mod limits;
@@ -16,6 +17,7 @@ mod long_poll;
 mod reader;
 mod socket;
 mod stacks;
+mod transports;
 mod websocket;
 
 /// A hub that is fed.

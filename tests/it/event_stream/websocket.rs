@@ -91,7 +91,7 @@ fn mixed(n: usize) -> NewEvent {
     }
 }
 
-fn own(_: &Parts) -> Result<Grant, Denied> {
+pub(super) fn own(_: &Parts) -> Result<Grant, Denied> {
     Ok(Grant::user("u1"))
 }
 
