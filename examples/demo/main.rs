@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bartizan::client::ClientSource;
 use bartizan::config::ConfigError;
-use bartizan::event_stream::{EventHub, EventStream};
+use bartizan::event_stream::{EventHub, EventStream, WebSockets};
 use bartizan::health::{Health, build_info};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,7 +86,11 @@ async fn run(args: Args) -> Result<(), Failure> {
     }
     let (hub, tailer) = builder.build();
     let authorize = guards::own_events(sessions.clone());
-    let events = EventStream::new(hub.clone()).authorize(authorize);
+    // Pages of this site alone may open sockets; `clients` knows its scheme.
+    let websockets = WebSockets::driven_by(tokio::spawn).client(&clients);
+    let events = EventStream::new(hub.clone())
+        .authorize(authorize)
+        .websockets(websockets);
 
     let build = build_info!().name("bartizan-demo");
     let mut health = Health::for_build(build);
@@ -122,7 +126,15 @@ async fn run(args: Args) -> Result<(), Failure> {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     };
     tokio::join!(serve::serve(listener, app, stop, PATIENCE), announce);
+    let _ = tokio::time::timeout(GOODBYES, sockets_are_closed(&hub)).await;
     Ok(())
+}
+
+/// The server does not wait for the connections that became WebSockets.
+async fn sockets_are_closed(hub: &EventHub) {
+    while hub.stats().connections > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// SIGTERM from whoever runs us, or SIGINT from a terminal. Signals count from the call on.
@@ -191,3 +203,6 @@ const NOTICE: Duration = Duration::from_secs(1);
 
 /// How long requests in flight may take once no more are accepted.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long the clients of sockets may take to say good-bye.
+const GOODBYES: Duration = Duration::from_secs(1);

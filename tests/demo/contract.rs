@@ -260,8 +260,15 @@ fn the_contract_is_whole_and_names_what_the_guards_add() {
     };
     assert_eq!(
         statuses("/api/events", "get"),
-        set(&["200", "204", "400", "403", "409", "429", "503"])
+        set(&[
+            "101", "200", "204", "400", "403", "409", "426", "429", "503"
+        ])
     );
+    let events = &api["paths"]["/api/events"]["get"]["responses"];
+    assert!(events["101"]["headers"]["RateLimit"].is_null());
+    for form in ["text/event-stream", "application/json"] {
+        assert!(events["200"]["content"][form].is_object(), "{form}");
+    }
     assert_eq!(
         statuses("/csp-reports", "post"),
         set(&["204", "408", "413"])

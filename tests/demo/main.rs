@@ -13,3 +13,4 @@ mod input;
 mod limits;
 mod server;
 mod shutdown;
+mod sockets;

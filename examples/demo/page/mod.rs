@@ -32,8 +32,11 @@ fn render(nonce: &str, user: &str) -> String {
         .replace("{{nonce}}", nonce)
         .replace("{{user}}", &escaped(user))
         .replace("{{css}}", include_str!("page.css"))
-        .replace("{{js}}", include_str!("page.js"))
+        .replace("{{js}}", SCRIPT)
 }
+
+/// How events come to the page, and the page.
+const SCRIPT: &str = concat!(include_str!("transports.js"), "\n", include_str!("page.js"));
 
 /// Text as the value of a quoted attribute.
 fn escaped(text: &str) -> String {

@@ -1,5 +1,3 @@
-'use strict';
-
 const $ = (id) => document.getElementById(id);
 const KEPT = 500; // rows and announcements that the page keeps
 
@@ -76,45 +74,37 @@ $('session').addEventListener('submit', (event) => {
   });
 });
 
-// ---- events: one EventSource, which resumes by itself with the id of the last event it saw
+// ---- events
 
-let source = null;
-let cursor = '';
-
-function listen(from = '') {
-  source?.close();
-  cursor = from;
-  if (!from) {
-    $('transactions').replaceChildren();
-    $('announcements').replaceChildren();
-    $('changes').replaceChildren();
-    showEmpty();
-  }
-  const query = new URLSearchParams(from ? { last_event_id: from } : { recent: '50' });
-  const opened = new EventSource(`/api/events?${query}`);
-  source = opened;
-  opened.onopen = () => pill('stream-state', 'ok', 'live');
-  opened.onerror = () => {
-    if (opened !== source) return;
-    pill('stream-state', 'wait', 'reconnecting');
-    // The browser has given up (it does on an error page of some proxy): begin again where it stopped.
-    if (opened.readyState === EventSource.CLOSED) {
-      setTimeout(() => opened === source && listen(cursor), 1000 + Math.random() * 2000);
-    }
-  };
-  const on = (type, show) => opened.addEventListener(type, (event) => {
-    if (opened !== source) return;
-    cursor = event.lastEventId;
-    show(event);
-  });
-  on('transaction.created', (event) => showTransaction(JSON.parse(event.data)));
-  on('announcement', (event) => showAnnouncement(JSON.parse(event.data)));
-  on('health.changed', (event) => showChange(JSON.parse(event.data)));
-  on('superseded', () => { // by a newer page of this user: coming back would end that one
-    opened.close();
+const EVENT = {
+  'transaction.created': showTransaction,
+  announcement: showAnnouncement,
+  'health.changed': showChange,
+  'caught-up': () => {},
+  reset: () => begin($('user').value), // the log is another one: load afresh
+  superseded: () => { // by a newer page of this user: coming back would end that one
+    follower.stop();
     pill('stream-state', 'fail', 'open elsewhere');
-  });
-  on('reset', () => begin($('user').value)); // the log is another one: load afresh
+  },
+};
+
+const follower = new Follower(
+  transportsOf(new URLSearchParams(location.search).get('transport')),
+  Object.keys(EVENT),
+  (type, data) => EVENT[type]?.(data && JSON.parse(data)),
+  (state, transport) => {
+    const [color, text] = { live: ['ok', 'live'], wait: ['wait', 'reconnecting'], refused: ['fail', 'refused'] }[state];
+    $('transport').textContent = transport;
+    pill('stream-state', color, text);
+  },
+);
+
+function listen() {
+  $('transactions').replaceChildren();
+  $('announcements').replaceChildren();
+  $('changes').replaceChildren();
+  showEmpty();
+  follower.begin();
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });

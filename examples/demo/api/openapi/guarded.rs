@@ -38,22 +38,70 @@ fn this() {}
         ("recent" = Option<u32>, Query, maximum = 1000, description = "Begin with the newest N that the caller may see, oldest first"),
         ("user" = Option<String>, Query, description = "Only this user's; it has to be the caller"),
         ("last_event_id" = Option<String>, Query, description = "As the header, for a first connection"),
+        ("wait" = Option<u32>, Query, maximum = 55, description = "Of a long-poll: seconds to wait for events, 25 unless it says otherwise"),
         ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event. What cannot be resumed is told by the event `reset`"),
+        ("Upgrade" = Option<String>, Header, description = "`websocket`, with the rest of the handshake of RFC 6455, for a WebSocket"),
     ),
     responses(
+        (status = 101, description = "A WebSocket. Each text message is one JSON object like `SocketMessage`. It closes with 1001 where a stream would end for the client to come back, \
+          and with 1008 where the client should not"),
         (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`, `health.changed`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
           `superseded` where `--streams-per-user` makes room for a newer stream. \
-          Over the limit, a browser's EventSource is asked to come back instead of being refused.", content_type = "text/event-stream", body = String),
+          Over the limit, a browser's EventSource is asked to come back instead of being refused. \
+          A request that prefers JSON is a long-poll: the first events, or none once `wait` is over; `cursor` is the next `last_event_id`.",
+          content((String = "text/event-stream"), (LongPoll = "application/json"))),
         (status = 204, description = "To a browser's EventSource that comes back after `superseded`: it should not"),
-        (status = 400, description = "A parameter cannot be read", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 400, description = "A parameter, or a WebSocket handshake, cannot be read", content_type = "application/problem+json", body = ProblemDocument),
         (status = 409, description = "To any other client that comes back with the id of `superseded`", content_type = "application/problem+json", body = ProblemDocument),
-        (status = 403, description = "Another user's events", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 403, description = "Another user's events, or a WebSocket for a page of another origin", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 426, description = "Another version of WebSocket than 13", content_type = "application/problem+json", body = ProblemDocument),
         (status = 503, description = "The event log cannot be followed just now", content_type = "application/problem+json", body = ProblemDocument),
     ),
     security((), ("session" = [])),
 )]
-/// Streams events as Server-Sent Events.
+/// Streams events as Server-Sent Events, over a WebSocket, or one answer at a time. The ids are the
+/// same, so a client may go from one to another.
 fn events() {}
+
+/// The answer to a long-poll.
+#[derive(Serialize, ToSchema)]
+struct LongPoll {
+    events: Vec<LongPollEvent>,
+    /// The next `last_event_id`.
+    cursor: String,
+    /// The log cannot go on from the id that was given: load the state anew, then take the events.
+    reset: Option<Reset>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LongPollEvent {
+    id: String,
+    /// `transaction.created`, for one.
+    r#type: String,
+    /// The text that a stream would carry; here, JSON.
+    data: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Reset {
+    /// `epoch`, `trimmed`, `unknown` or `unreadable`.
+    reason: String,
+    /// Where the log ends.
+    head: String,
+}
+
+/// A message over a WebSocket. One without a type fires nothing: it says where the client stands, and
+/// when to come back.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SocketMessage {
+    /// The next `last_event_id`.
+    id: Option<String>,
+    /// Together with `data`, an event.
+    r#type: Option<String>,
+    data: Option<String>,
+    /// After how many milliseconds to come back if the connection breaks.
+    retry: Option<u64>,
+}
 
 #[utoipa::path(
     post, path = "/csp-reports", tag = "reports",

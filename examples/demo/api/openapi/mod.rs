@@ -35,7 +35,7 @@ pub(super) async fn document() -> Json<OpenApi> {
         guarded::page, guarded::icon, guarded::this, guarded::events, guarded::reports, guarded::livez,
         guarded::readyz, guarded::startupz, guarded::health, guarded::health_of, guarded::status,
     ),
-    components(schemas(ProblemDocument)),
+    components(schemas(ProblemDocument, guarded::SocketMessage)),
     modifiers(&Guards),
 )]
 struct Contract;
@@ -69,7 +69,8 @@ fn guard(operation: &mut Operation, limit: &str) {
     let stores = matches!(tag, Some("transactions" | "announcements" | "demo"));
     let responses = &mut operation.responses.responses;
     if limited {
-        for response in responses.values_mut() {
+        // A switch of protocols passes as it is.
+        for (_, response) in responses.iter_mut().filter(|(status, _)| *status != "101") {
             if let RefOr::T(response) = response {
                 response.headers.extend(rate_limit_fields(limit));
             }
