@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A client that is not the browser.
-struct Other<'a> {
+pub(crate) struct Other<'a> {
     demo: &'a Demo,
     cookie: String,
 }
 
 impl<'a> Other<'a> {
-    async fn sign_in(demo: &'a Demo, user: &str) -> Self {
+    pub(crate) async fn sign_in(demo: &'a Demo, user: &str) -> Self {
         let answer = post(demo, "/api/session", "", &json!({ "user": user })).await;
         assert_eq!(answer.status(), 204);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap();
@@ -30,7 +30,7 @@ impl<'a> Other<'a> {
     }
 
     /// Writes a transaction and returns its id.
-    async fn pay(&self, memo: &str) -> u64 {
+    pub(crate) async fn pay(&self, memo: &str) -> u64 {
         let body = json!({ "amount": 1.5, "memo": memo });
         let answer = post(self.demo, "/api/transactions", &self.cookie, &body).await;
         assert_eq!(answer.status(), 201);
@@ -59,7 +59,7 @@ async fn open_page(demo: &Demo) -> Browser {
     browser
 }
 
-async fn shows(browser: &Browser, selector: &str) {
+pub(crate) async fn shows(browser: &Browser, selector: &str) {
     let found = browser.wait().at_most(DEADLINE);
     found.for_element(Locator::Css(selector)).await.unwrap();
 }
@@ -71,7 +71,7 @@ async fn rows(browser: &Browser) -> Vec<u64> {
     serde_json::from_value(rows).unwrap()
 }
 
-async fn wait_for_rows(browser: &Browser, expected: &[u64]) {
+pub(crate) async fn wait_for_rows(browser: &Browser, expected: &[u64]) {
     let met = async {
         while rows(browser).await != expected {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -203,7 +203,7 @@ async fn a_locked_database_shows_as_the_cause_of_the_rest_and_recovers() {
     assert_eq!(beyond_the_network(&browser).await, []);
 }
 
-async fn beyond_the_network(browser: &Browser) -> Vec<Problem> {
+pub(crate) async fn beyond_the_network(browser: &Browser) -> Vec<Problem> {
     let problems = browser.problems().await.unwrap();
     problems
         .into_iter()

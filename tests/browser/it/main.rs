@@ -6,4 +6,7 @@
 
 mod demo;
 mod page;
+mod proxy;
 mod smoke;
+mod streams;
+mod transports;
