@@ -7,21 +7,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use std::vec;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::sync::SemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::authorize::{DynAuthorize, Filter, Grant, Verdict};
-use super::encode::{self, Encoded};
-use super::hub::{Closing, Connection, FrameOf, Shared, Step, deliverable};
+use super::encode;
+use super::hub::{Came, Closing, Connection, Frames, From, Question, Step};
 use super::id::EventId;
-use super::selector::Selector;
-use super::store::{Bounds, Page, Read};
 use crate::rand;
-use crate::trace::emit;
 
 /// The body of an event stream over a hub. It ends when the hub ends it; its error never happens.
 ///
@@ -32,8 +27,8 @@ pub struct EventBody {
     phase: Phase,
     connection: Connection,
     work: Option<Work>,
-    /// Frames of a page that were not sent yet.
-    frames: vec::IntoIter<Bytes>,
+    /// Frames that were not sent yet.
+    frames: Frames,
     /// What to recheck, when somebody authorised the stream.
     watch: Option<Box<Watch>>,
     /// Reads in a row that failed or brought nothing.
@@ -56,9 +51,7 @@ struct Work {
 }
 
 enum Done {
-    Page(Page, Option<EventId>, Selector),
-    Gone(Bounds),
-    Failed,
+    Read(From, Came),
     Verdict(Box<Watch>, Option<Verdict>),
 }
 
@@ -76,7 +69,7 @@ impl EventBody {
             phase: Phase::Opening,
             connection,
             work: None,
-            frames: Vec::new().into_iter(),
+            frames: Frames::default(),
             watch,
             fruitless: 0,
         }
@@ -114,7 +107,7 @@ impl EventBody {
         }
         loop {
             // A stream that was revoked does not send what it still holds.
-            let holds = self.frames.len() > 0;
+            let holds = !self.frames.is_empty();
             if holds && !self.connection.with(|shard, slot| shard.is_ending(slot)) {
                 return Poll::Ready(self.frames.next());
             }
@@ -125,9 +118,7 @@ impl EventBody {
                 Some(work) => match work.done.as_mut().poll(cx) {
                     Poll::Ready(done) => {
                         self.work = None;
-                        if let Some(frame) = self.take_in(done) {
-                            return Poll::Ready(Some(frame));
-                        }
+                        self.take_in(done);
                         continue;
                     }
                     Poll::Pending => {
@@ -140,8 +131,7 @@ impl EventBody {
             match step {
                 Step::Send(frame) => return Poll::Ready(Some(frame)),
                 Step::Park => return Poll::Pending,
-                Step::Read { after, selector } => self.work = Some(self.read(after, selector)),
-                Step::Recent { limit, selector } => self.work = Some(self.recent(limit, selector)),
+                Step::Read(question) => self.work = Some(self.read(question)),
                 Step::Recheck => self.work = self.recheck(),
                 Step::Close(why, cursor) => {
                     self.phase = Phase::Ended(why);
@@ -151,63 +141,55 @@ impl EventBody {
         }
     }
 
-    /// Hands what came to the hub. Answers what to send at once.
-    fn take_in(&mut self, done: Done) -> Option<Bytes> {
+    /// Asks the store at once where only the store knows whether its log goes on from where the
+    /// client stands. Answers whether it was asked: [`look`](Self::look) waits for what it says.
+    pub(super) fn looks(&mut self) -> bool {
+        let first = self.connection.with(|shard, slot| shard.first_read(slot));
+        self.work = first.map(|question| self.read(question));
+        self.work.is_some()
+    }
+
+    /// Why the client has to load its state anew, once the store has said that it has to.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped the stream goes on with the read, and tells what comes of it.
+    pub(super) async fn look(&mut self) -> Option<&'static str> {
+        let work = self.work.as_mut()?;
+        let done = work.done.as_mut().await;
+        self.work = None;
+        self.take_in(done)
+    }
+
+    /// Hands what came to the hub. Answers why the client has to load its state anew, if it has to.
+    fn take_in(&mut self, done: Done) -> Option<&'static str> {
         match done {
-            Done::Page(page, after, selector) => {
-                let fruitless = after == Some(page.next()) && page.events().is_empty();
+            Done::Read(from, Came::Page(page, frames)) => {
+                let fruitless = from == From::After(page.next()) && page.events().is_empty();
                 self.fruitless = if fruitless { self.fruitless + 1 } else { 0 };
-                let events = deliverable(&page, after, &selector).map(Encoded::from);
-                self.frames = frames(events.map(Encoded::into_bytes)).into_iter();
+                self.frames = frames;
                 self.connection
                     .with(|shard, slot| shard.arrived(slot, &page));
-                None
             }
-            Done::Gone(bounds) => {
+            Done::Read(_, Came::Gone(bounds)) => {
                 self.fruitless = 0;
-                Some(
-                    self.connection
-                        .with(|shard, slot| shard.gone(slot, &bounds)),
-                )
+                let gone = self
+                    .connection
+                    .with(|shard, slot| shard.gone(slot, &bounds));
+                self.frames = Frames::of([encode::reset(gone, bounds.head())].into_iter());
+                return Some(gone);
             }
-            Done::Failed => {
-                self.fruitless += 1;
-                None
-            }
-            Done::Verdict(watch, verdict) => {
-                self.judge(watch, verdict);
-                None
-            }
+            Done::Read(_, Came::Failed) => self.fruitless += 1,
+            Done::Verdict(watch, verdict) => self.judge(watch, verdict),
         }
+        None
     }
 
-    fn read(&self, after: EventId, selector: Selector) -> Work {
+    fn read(&self, question: Question) -> Work {
         let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
         Work::new(async move {
-            let _permit = turn(&hub, pause).await;
-            match hub.store.read_after(after, &selector, PAGE).await {
-                Ok(Read::Page(page)) if page.next().epoch() == after.epoch() => {
-                    Done::Page(page, Some(after), selector)
-                }
-                // A page of another log is what the contract calls gone.
-                Ok(Read::Page(_)) => match hub.store.bounds().await {
-                    Ok(bounds) => Done::Gone(bounds),
-                    Err(error) => failed(&*error),
-                },
-                Ok(Read::Gone(bounds)) => Done::Gone(bounds),
-                Err(error) => failed(&*error),
-            }
-        })
-    }
-
-    fn recent(&self, limit: usize, selector: Selector) -> Work {
-        let (hub, pause) = (Arc::clone(&self.connection.hub), self.pause());
-        Work::new(async move {
-            let _permit = turn(&hub, pause).await;
-            match hub.store.find_recent(&selector, limit).await {
-                Ok(page) => Done::Page(page, None, selector),
-                Err(error) => failed(&*error),
-            }
+            let from = question.from;
+            Done::Read(from, hub.reads.answer(question, pause).await)
         })
     }
 
@@ -253,7 +235,7 @@ impl EventBody {
             Closing::Age | Closing::Revoked | Closing::Stalled | Closing::Superseded => hub.retry(),
         };
         // Frames that were not sent are behind the cursor: the client stands before them.
-        let cursor = cursor.filter(|_| self.frames.len() == 0);
+        let cursor = cursor.filter(|_| self.frames.is_empty());
         match why {
             Closing::Superseded => encode::superseded(cursor, retry),
             _ => encode::farewell(cursor, retry),
@@ -300,40 +282,6 @@ impl fmt::Debug for Work {
         f.debug_struct("Work").finish_non_exhaustive()
     }
 }
-
-/// Events as frames of a size that hyper queues without growing.
-pub(super) fn frames(events: impl Iterator<Item = Bytes>) -> Vec<Bytes> {
-    let mut frames = Vec::new();
-    let mut frame = FrameOf::Nothing;
-    for event in events {
-        if !frame.add(&event) {
-            frames.extend(std::mem::replace(&mut frame, FrameOf::One(event)).finish());
-        }
-    }
-    frames.extend(frame.finish());
-    frames
-}
-
-/// Waits for `pause`, then for a turn at the store.
-async fn turn(hub: &Shared, pause: Duration) -> Option<SemaphorePermit<'_>> {
-    if !pause.is_zero() {
-        sleep(pause).await;
-    }
-    // The semaphore is never closed.
-    hub.reads.acquire().await.ok()
-}
-
-fn failed(error: &(dyn std::error::Error + Send + Sync)) -> Done {
-    emit!(
-        debug,
-        { error = error },
-        "a stream could not read the event log"
-    );
-    Done::Failed
-}
-
-/// Events of one read: what one slow reader may hold.
-const PAGE: usize = 128;
 
 /// The first pause after the store was asked in vain; it doubles up to 64 times this.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -15,8 +15,10 @@
 //!    `event: caught-up`.
 //! 4. What the client wants to resume from may be gone: trimmed, from a log that was lost, or not an
 //!    id at all. It is told by `event: reset`, whose data is `{"reason": .., "head": ..}` and whose
-//!    id is where the stream goes on: load the state anew. Where this is known at once, the response
-//!    has a header `event-stream-reset` too.
+//!    id is where the stream goes on: load the state anew. `reason` is `unreadable`, `epoch`,
+//!    `trimmed` or `unknown`. The header `event-stream-reset` says it as well, unless the store takes
+//!    more than a second to answer whether it still has what follows the client's cursor: then the
+//!    head goes out without it, as it does where the past is gone only once the stream is open.
 //! 5. Every 15 s the client hears where it stands, in a block that fires no event: a client of rare
 //!    events does not fall off the log while it is connected.
 //! 6. A client that reads slowly is served from the store once it falls behind the hub's copy of the
@@ -56,6 +58,30 @@
 //! - Across origins use tower-http's `CorsLayer`; allow `last-event-id` and expose
 //!   `event-stream-reset`.
 //! - An `EventSource` cannot send headers: authorise it by cookie.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`; [`EventHub::stats`] tells the same without it. Labels are among those
+//! named here, never users or topics.
+//!
+//! | name | what | label |
+//! |---|---|---|
+//! | `bartizan_event_stream_connections` | gauge: streams that are open | |
+//! | `bartizan_event_stream_waiting` | gauge: streams for which events of the ring wait | |
+//! | `bartizan_event_stream_replaying` | gauge: streams that are served from the store | |
+//! | `bartizan_event_stream_lag_events` | gauge: events that wait for the stream farthest behind | |
+//! | `bartizan_event_stream_lag_seconds` | gauge: how long the oldest of these has waited | |
+//! | `bartizan_event_stream_store_silent_seconds` | gauge: since when the store has not answered the tailer | |
+//! | `bartizan_event_stream_opened_total` | streams that were opened | |
+//! | `bartizan_event_stream_turned_away_total` | requests that got no stream | `reason`: `full`, `address`, `draining`, `stale` |
+//! | `bartizan_event_stream_ended_total` | streams that the hub ended | `reason`: `age`, `drain`, `revoked`, `stale`, `stalled`, `superseded` |
+//! | `bartizan_event_stream_events_total` | events that the tailer read | |
+//! | `bartizan_event_stream_wakes_total` | wakes that events caused | |
+//! | `bartizan_event_stream_demotions_total` | readers that fell behind the ring | |
+//! | `bartizan_event_stream_hand_overs_total` | readers that went over from the store to the ring | |
+//! | `bartizan_event_stream_resets_total` | clients that had to load their state anew | |
+//! | `bartizan_event_stream_store_reads_total` | reads of the store | `reader`: `tailer`, `stream` |
+//! | `bartizan_event_stream_store_failures_total` | reads that failed | `reader`: `tailer`, `stream` |
 //!
 //! # Example
 //!

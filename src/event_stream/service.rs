@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::authorize::{Again, Authorize, Denied, DynAuthorize, Grant};
@@ -95,32 +96,34 @@ impl EventStream {
                         filter: asked.filter,
                     })
                 });
-                let body = EventBody::new(connection, watch);
-                if let Some(switch) = switch {
-                    return ResponseFuture::ready(local(told(switch(body), reset)));
-                }
+                let mut body = EventBody::new(connection, watch);
+                let answer = |body, switch: Option<Switch>, reset| match switch {
+                    Some(switch) => local(told(switch(body), reset)),
+                    None => told(head::stream(ResponseBody::inner(body)), reset),
+                };
                 match asked.form {
-                    Form::Stream => {
-                        let stream = head::stream(ResponseBody::inner(body));
-                        ResponseFuture::ready(told(stream, reset))
-                    }
-                    Form::LongPoll(wait) => {
+                    Form::LongPoll(wait) if switch.is_none() => {
                         let batch = long_poll::gather(body, asked.start.cursor(), wait);
                         let retry = shared.settings.retry;
                         ResponseFuture::asking(async move {
                             local(document(&caller, &batch.await, retry))
                         })
                     }
+                    _ if reset.is_none() && body.looks() => ResponseFuture::asking(async move {
+                        let reset = timeout(LOOK, body.look()).await.ok().flatten();
+                        answer(body, switch, reset)
+                    }),
+                    _ => ResponseFuture::ready(answer(body, switch, reset)),
                 }
             }
             Err(why) => {
-                let (wait, reason) = match why {
-                    Unavailable::Full => (shared.settings.retry * 4, "full"),
-                    Unavailable::Crowded => (shared.settings.retry * 4, "address"),
-                    Unavailable::Draining => (shared.settings.drain_over, "draining"),
-                    Unavailable::Stale => (shared.settings.retry, "stale"),
+                let settings = &shared.settings;
+                let wait = match why {
+                    Unavailable::Full | Unavailable::Crowded => settings.retry * 4,
+                    Unavailable::Draining => settings.drain_over,
+                    Unavailable::Stale => settings.retry,
                 };
-                ResponseFuture::ready(local(come_back(&caller, wait, reason)))
+                ResponseFuture::ready(local(come_back(&caller, wait, why.name())))
             }
         }
     }
@@ -261,5 +264,8 @@ fn come_back(caller: &Caller, wait: Duration, reason: &'static str) -> Response<
 fn local(response: Response<Bytes>) -> Response<ResponseBody<EventBody>> {
     response.map(ResponseBody::local)
 }
+
+/// How long the head of a stream may wait for what the store says of the client's cursor.
+const LOOK: Duration = Duration::from_secs(1);
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";

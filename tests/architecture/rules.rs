@@ -15,13 +15,16 @@ pub(crate) const SHARED: [&str; 11] = [
 ];
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 24] = [
+pub(crate) const PURE: [&str; 29] = [
+    "addresses",
     "batch",
     "breaker",
     "csp",
     "decision",
     "encode",
+    "few",
     "forwarded",
+    "frame",
     "gcra",
     "graph",
     "handshake",
@@ -37,6 +40,8 @@ pub(crate) const PURE: [&str; 24] = [
     "replay",
     "ring",
     "selector",
+    "shard",
+    "slot",
     "table",
     "track",
     "wheel",

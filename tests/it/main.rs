@@ -3,5 +3,6 @@
 mod client;
 mod event_stream;
 mod health;
+mod logs;
 mod rate_limit;
 mod security_headers;

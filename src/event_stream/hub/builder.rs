@@ -1,6 +1,6 @@
 //! How a hub is set up.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use tokio::sync::Semaphore;
 
 use super::addresses::Addresses;
 use super::handle::EventHub;
+use super::reads::Reads;
 use super::ring::RingBounds;
 use super::shard::{Shard, Terms};
-use super::shared::{IDLE, Settings, Shared, ticks};
-use super::stats::Meters;
+use super::shared::{IDLE, NEVER, Settings, Shared, ticks};
+use super::stats::{Meters, ReadMeters};
 use super::tailer::Tailer;
 use crate::client::ClientSource;
 use crate::clock::Clock;
-use crate::event_stream::store::EventStore;
+use crate::event_stream::store::{DynStore, EventStore};
 
 impl EventHub {
     /// A hub over `store`, which is erased: no other type names it.
@@ -37,6 +38,7 @@ impl EventHub {
                 ring: RingBounds {
                     events: 4096,
                     bytes: 8 << 20,
+                    age: ticks(Duration::from_secs(600)),
                 },
                 poll_busy: Duration::from_millis(50),
                 poll_idle: Duration::from_secs(1),
@@ -130,7 +132,15 @@ impl<S: EventStore> EventHubBuilder<S> {
     /// How many of the newest events are kept ready to be sent: 4,096 and 8 MiB, whichever is less.
     /// Readers who are farther behind are served from the store; with 0 all of them are.
     pub fn ring(mut self, events: usize, bytes: usize) -> Self {
-        self.settings.ring = RingBounds { events, bytes };
+        self.settings.ring.events = events;
+        self.settings.ring.bytes = bytes;
+        self
+    }
+
+    /// For how long events are kept ready at most: 10 minutes, never less than 250 ms. Who comes back
+    /// after longer is served from the store.
+    pub fn ring_age(mut self, age: Duration) -> Self {
+        self.settings.ring.age = ticks(age);
         self
     }
 
@@ -168,19 +178,24 @@ impl<S: EventStore> EventHubBuilder<S> {
             .map(|_| Mutex::new(Shard::new(terms)))
             .collect();
         let addresses = settings.max_per_address.as_ref();
+        let store: Arc<dyn DynStore> = Arc::new(self.store);
         let shared = Arc::new(Shared {
             shards,
-            store: Arc::new(self.store),
-            reads: Semaphore::new(self.reads),
+            reads: Reads::new(Arc::clone(&store), self.reads),
+            store,
             addresses: addresses.map(|(_, most)| Mutex::new(Addresses::new(*most))),
             by_user: foldhash::fast::RandomState::default(),
             connections: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             turned_away: AtomicUsize::new(0),
+            events: AtomicU64::new(0),
+            failed_reads: AtomicU64::new(0),
+            heard: AtomicU64::new(NEVER),
             draining: AtomicBool::new(false),
             stage: AtomicU8::new(IDLE),
             started: settings.clock.now(),
             meters: Meters::new(),
+            tail_meters: ReadMeters::of("tailer"),
             settings,
         });
         let tailer = Tailer::new(Arc::clone(&shared));

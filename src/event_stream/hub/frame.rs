@@ -1,7 +1,10 @@
 //! What a reader gets in one go. Pure.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
+use super::replay::HandOver;
 use super::ring::Ring;
 use super::slot::{Slot, State};
 use crate::event_stream::id::Position;
@@ -16,14 +19,14 @@ pub(super) struct Memo {
 }
 
 /// All that a live reader has not seen, as one frame; its cursor moves past it.
-pub(super) fn take(
+pub(super) fn take<H: HandOver>(
     slot: &mut Slot,
     ring: &Ring,
     class: u32,
     memo: &mut Option<Memo>,
 ) -> Option<Bytes> {
     if slot.state == State::Listed {
-        return take_listed(slot, ring);
+        return take_listed::<H>(slot, ring);
     }
     let (from, to) = ring.span(slot.cursor.position());
     if from == to {
@@ -64,7 +67,7 @@ pub(super) fn take(
     frame
 }
 
-fn take_listed(slot: &mut Slot, ring: &Ring) -> Option<Bytes> {
+fn take_listed<H: HandOver>(slot: &mut Slot, ring: &Ring) -> Option<Bytes> {
     let mut frame = FrameOf::Nothing;
     let mut upto = slot.cursor.position();
     let mut taken = 0;
@@ -83,8 +86,54 @@ fn take_listed(slot: &mut Slot, ring: &Ring) -> Option<Bytes> {
         upto = upto.max(ring.head().position());
     }
     slot.cursor = slot.cursor.at_least(upto);
-    slot.took(taken);
+    if H::clears_taken() {
+        slot.took(taken);
+    }
     frame.finish()
+}
+
+/// The frames of a page that go to a reader one by one; all who read the same page share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frames {
+    all: Option<Arc<[Bytes]>>,
+    sent: usize,
+}
+
+impl Frames {
+    /// Events in frames of a size that hyper queues without growing.
+    pub(crate) fn of(events: impl Iterator<Item = Bytes>) -> Self {
+        let mut frames = Vec::new();
+        let mut frame = FrameOf::Nothing;
+        for event in events {
+            if !frame.add(&event) {
+                frames.extend(std::mem::replace(&mut frame, FrameOf::One(event)).finish());
+            }
+        }
+        frames.extend(frame.finish());
+        Self {
+            all: (!frames.is_empty()).then(|| frames.into()),
+            sent: 0,
+        }
+    }
+
+    /// Whether all were sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_none()
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let all = self.all.as_ref()?;
+        let frame = all.get(self.sent).cloned();
+        self.sent += 1;
+        if self.sent >= all.len() {
+            self.all = None;
+        }
+        frame
+    }
 }
 
 /// A frame in the making: one event is passed on as it is, several are copied together.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
+use super::few::Few;
 use crate::event_stream::event::Address;
 use crate::event_stream::selector::{Names, Selector, Users};
 
@@ -19,13 +20,12 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     classes: Slab<Class>,
-    class_of: Map<Key, u32>,
-    by_topic: Map<Arc<str>, Vec<u32>>,
-    by_type: Map<Arc<str>, Vec<u32>>,
+    by_topic: Map<Arc<str>, Few<u32>>,
+    by_type: Map<Arc<str>, Few<u32>>,
     /// Classes that name neither type nor topic.
-    unnamed: Vec<u32>,
+    unnamed: Few<u32>,
     /// Who reads a user's private events, and whose streams are that user's.
-    by_user: Map<Arc<str>, Vec<Posting>>,
+    by_user: Map<Arc<str>, Few<Posting>>,
     /// By slot: its class, and its place among the members.
     places: Vec<(u32, u32)>,
 }
@@ -42,7 +42,7 @@ struct Key {
 #[derive(Debug)]
 struct Class {
     key: Key,
-    members: Vec<u32>,
+    members: Few<u32>,
 }
 
 /// A connection under the name of a user: its slot, and why it is there. One list serves both ways
@@ -70,7 +70,7 @@ impl Index {
     pub(super) fn insert(&mut self, slot: u32, selector: &Selector, owner: Option<&Arc<str>>) {
         let class = self.class(selector);
         let members = &mut self.classes[class as usize].members;
-        let at = index(members.len());
+        let at = index(members.as_slice().len());
         members.push(slot);
         let slot_at = slot as usize;
         if self.places.len() <= slot_at {
@@ -88,7 +88,7 @@ impl Index {
         let (class, at) = self.places[slot as usize];
         let members = &mut self.classes[class as usize].members;
         members.swap_remove(at as usize);
-        if let Some(moved) = members.get(at as usize) {
+        if let Some(moved) = members.as_slice().get(at as usize) {
             self.places[*moved as usize].1 = at;
         }
         if members.is_empty() {
@@ -101,8 +101,9 @@ impl Index {
 
     /// The connections that were granted to `user`.
     pub(super) fn owned(&self, user: &str) -> impl Iterator<Item = u32> {
-        let postings = self.by_user.get(user).into_iter().flatten();
+        let postings = self.by_user.get(user).map_or(&[][..], Few::as_slice);
         postings
+            .iter()
             .filter(|posting| posting.is(Posting::OWNED))
             .map(|posting| posting.slot())
     }
@@ -114,28 +115,26 @@ impl Index {
 
     /// Visits each connection that gets an event with this address, once.
     pub(super) fn recipients(&self, event: &Address, mut visit: impl FnMut(u32)) {
-        let topic = event
-            .topic
-            .as_ref()
-            .and_then(|topic| self.by_topic.get(topic));
+        let topic = event.topic.as_ref().and_then(|it| self.by_topic.get(it));
         let kind = self.by_type.get(&event.kind);
-        for class in topic
-            .into_iter()
-            .chain(kind)
-            .chain([&self.unnamed])
-            .flatten()
-        {
+        let named = topic.into_iter().chain(kind).chain([&self.unnamed]);
+        for class in named.flat_map(Few::as_slice) {
             let class = &self.classes[*class as usize];
             let audience = match event.user {
                 None => class.key.public,
                 Some(_) => class.key.everyone,
             };
             if audience && class.key.admits(event) {
-                class.members.iter().copied().for_each(&mut visit);
+                class
+                    .members
+                    .as_slice()
+                    .iter()
+                    .copied()
+                    .for_each(&mut visit);
             }
         }
         let own = event.user.as_ref().and_then(|user| self.by_user.get(user));
-        for posting in own.into_iter().flatten() {
+        for posting in own.map_or(&[][..], Few::as_slice) {
             let slot = posting.slot();
             let class = &self.classes[self.class_of(slot) as usize];
             if posting.is(Posting::READS) && class.key.admits(event) {
@@ -151,51 +150,42 @@ impl Index {
             public: selector.public,
             everyone: selector.users == Users::Everyone,
         };
-        if let Some(class) = self.class_of.get(&key) {
+        // All classes that name the same things are found under the first of these names.
+        let alike = match key.posted_under() {
+            Posted::Topics(names) => names.first().and_then(|name| self.by_topic.get(name)),
+            Posted::Types(names) => names.first().and_then(|name| self.by_type.get(name)),
+            Posted::Unnamed => Some(&self.unnamed),
+        };
+        let mut alike = alike.into_iter().flat_map(Few::as_slice);
+        if let Some(class) = alike.find(|class| self.classes[**class as usize].key == key) {
             return *class;
         }
-        let class = index(self.classes.insert(Class {
-            key: key.clone(),
-            members: Vec::new(),
-        }));
-        match key.posted_under() {
-            Posted::Topics(names) => {
-                for name in names.iter() {
-                    self.by_topic
-                        .entry(Arc::clone(name))
-                        .or_default()
-                        .push(class);
-                }
-            }
-            Posted::Types(names) => {
-                for name in names.iter() {
-                    self.by_type
-                        .entry(Arc::clone(name))
-                        .or_default()
-                        .push(class);
-                }
-            }
-            Posted::Unnamed => self.unnamed.push(class),
+        let members = Few::default();
+        let class = self.classes.insert(Class { key, members });
+        self.post(index(class));
+        index(class)
+    }
+
+    fn post(&mut self, class: u32) {
+        let (names, lists) = match self.classes[class as usize].key.posted_under() {
+            Posted::Topics(names) => (names, &mut self.by_topic),
+            Posted::Types(names) => (names, &mut self.by_type),
+            Posted::Unnamed => return self.unnamed.push(class),
+        };
+        for name in names.iter() {
+            lists.entry(Arc::clone(name)).or_default().push(class);
         }
-        self.class_of.insert(key, class);
-        class
     }
 
     fn drop_class(&mut self, class: u32) {
         let Class { key, .. } = self.classes.remove(class as usize);
-        self.class_of.remove(&key);
-        match key.posted_under() {
-            Posted::Topics(names) => {
-                for name in names.iter() {
-                    take_from(&mut self.by_topic, name, class);
-                }
-            }
-            Posted::Types(names) => {
-                for name in names.iter() {
-                    take_from(&mut self.by_type, name, class);
-                }
-            }
-            Posted::Unnamed => self.unnamed.retain(|known| *known != class),
+        let (names, lists) = match key.posted_under() {
+            Posted::Topics(names) => (names, &mut self.by_topic),
+            Posted::Types(names) => (names, &mut self.by_type),
+            Posted::Unnamed => return self.unnamed.remove(class),
+        };
+        for name in names.iter() {
+            take_from(lists, name, class);
         }
     }
 }
@@ -239,11 +229,9 @@ fn names<'a>(
     read.chain(elsewhere.map(|owner| (owner, Posting::OWNED)))
 }
 
-fn take_from<T: PartialEq>(map: &mut Map<Arc<str>, Vec<T>>, name: &Arc<str>, value: T) {
+fn take_from<T: Copy + PartialEq>(map: &mut Map<Arc<str>, Few<T>>, name: &Arc<str>, value: T) {
     if let Some(list) = map.get_mut(name) {
-        if let Some(at) = list.iter().position(|known| *known == value) {
-            list.swap_remove(at);
-        }
+        list.remove(value);
         if list.is_empty() {
             map.remove(name);
         }
@@ -341,7 +329,7 @@ mod tests {
             for (slot, (selector, owner)) in live {
                 index.remove(slot, &selector, owner.as_ref());
             }
-            prop_assert!(index.classes.is_empty() && index.class_of.is_empty());
+            prop_assert!(index.classes.is_empty());
             prop_assert!(index.by_topic.is_empty() && index.by_type.is_empty());
             prop_assert!(index.by_user.is_empty() && index.unnamed.is_empty());
         }

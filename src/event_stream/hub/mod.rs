@@ -7,18 +7,20 @@ pub use self::tailer::Tailer;
 
 pub(super) use self::addresses::Address;
 pub(super) use self::connection::Connection;
-pub(super) use self::frame::FrameOf;
-pub(super) use self::replay::deliverable;
+pub(super) use self::frame::Frames;
+pub(super) use self::reads::{Came, From, Question};
 pub(super) use self::shard::Step;
-pub(super) use self::shared::{Shared, Unavailable};
+pub(super) use self::shared::Unavailable;
 pub(super) use self::slot::{Closing, Opening};
 
 mod addresses;
 mod builder;
 mod connection;
+mod few;
 mod frame;
 mod handle;
 mod index;
+mod reads;
 mod replay;
 mod ring;
 mod shard;

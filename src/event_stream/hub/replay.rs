@@ -5,7 +5,7 @@
 //! parked reader has seen everything up to `max(cursor, head)`: its cursor may be ahead of this
 //! process's ring, after a page of the store or another process, and is never lowered.
 //!
-//! Each method is one clause. The model in `model.rs` runs the shard over this rule, and over
+//! Each method is one clause. The model in `model/` runs the shard over this rule, and over
 //! mutants of it that each break one clause, and sees the loss or the doubling.
 
 use super::ring::Ring;
@@ -38,8 +38,18 @@ pub(crate) trait HandOver {
         true
     }
 
-    /// Whether those who were parked are woken when the ring is replaced.
-    fn wakes_on_replacement() -> bool {
+    /// Whether events that were sent are forgotten.
+    fn clears_taken() -> bool {
+        true
+    }
+
+    /// Whether the waker of a reader that found nothing is kept before anybody can add something.
+    fn keeps_waker() -> bool {
+        true
+    }
+
+    /// Whether a reader, `parked` or waiting for the ring to follow, is woken when `ring` comes.
+    fn wakes_on_replacement(_parked: bool, _cursor: EventId, _ring: &Ring) -> bool {
         true
     }
 

@@ -10,7 +10,7 @@ use crate::event_stream::event::{Address, Event};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::store::{Bounds, Page};
 
-/// Everything in `(floor, head]` of one epoch. Bounded by count and by bytes.
+/// Everything in `(floor, head]` of one epoch. Bounded by count, by bytes and by age.
 #[derive(Clone, Debug)]
 pub(crate) struct Ring {
     epoch: Epoch,
@@ -23,6 +23,8 @@ pub(crate) struct Ring {
     first: u64,
     bytes: usize,
     bounds: RingBounds,
+    /// The current tick.
+    now: u32,
 }
 
 /// What a ring may hold.
@@ -30,6 +32,8 @@ pub(crate) struct Ring {
 pub(crate) struct RingBounds {
     pub(crate) events: usize,
     pub(crate) bytes: usize,
+    /// In ticks, from when an event came into the ring.
+    pub(crate) age: u32,
 }
 
 /// One event, ready to be sent.
@@ -38,6 +42,14 @@ pub(crate) struct Entry {
     pub(crate) position: Position,
     pub(crate) bytes: Bytes,
     pub(crate) address: Address,
+    /// The tick at which it came into the ring.
+    since: u32,
+}
+
+impl Entry {
+    pub(super) fn since(&self) -> u32 {
+        self.since
+    }
 }
 
 impl From<&Event> for Entry {
@@ -46,6 +58,7 @@ impl From<&Event> for Entry {
             position: event.id().position(),
             bytes: Encoded::from(event).into_bytes(),
             address: event.content().address(),
+            since: 0,
         }
     }
 }
@@ -61,6 +74,7 @@ impl Ring {
             first: 0,
             bytes: 0,
             bounds,
+            now: 0,
         }
     }
 
@@ -105,23 +119,45 @@ impl Ring {
 
     /// Adds an event after the head, evicts what passes the bounds, and answers its number.
     /// `None` for an event at or below the head, which a store has no business to send.
-    pub(super) fn push(&mut self, entry: Entry) -> Option<u64> {
+    pub(super) fn push(&mut self, mut entry: Entry) -> Option<u64> {
         if entry.position <= self.head {
             return None;
         }
         self.head = entry.position;
         self.bytes += entry.bytes.len();
+        entry.since = self.now;
         self.entries.push_back(entry);
         let number = self.first + self.entries.len() as u64 - 1;
         while self.entries.len() > self.bounds.events || self.bytes > self.bounds.bytes {
-            let Some(evicted) = self.entries.pop_front() else {
-                break;
-            };
+            self.evict();
+        }
+        Some(number)
+    }
+
+    /// Moves to the tick `now`, and evicts what is too old.
+    pub(super) fn tick(&mut self, now: u32) {
+        self.now = now;
+        let age = self.bounds.age;
+        let old = |entry: &Entry| now.saturating_sub(entry.since) >= age;
+        while self.entries.front().is_some_and(old) {
+            self.evict();
+        }
+    }
+
+    /// Takes the place of another ring at the tick `now`: all that it holds came just now.
+    pub(super) fn take_over(&mut self, now: u32) {
+        self.now = now;
+        for entry in &mut self.entries {
+            entry.since = now;
+        }
+    }
+
+    fn evict(&mut self) {
+        if let Some(evicted) = self.entries.pop_front() {
             self.first += 1;
             self.bytes -= evicted.bytes.len();
             self.floor = evicted.position;
         }
-        Some(number)
     }
 
     /// Says that there is nothing more up to `head`.
@@ -166,7 +202,8 @@ mod tests {
 
     fn ring(events: usize, bytes: usize) -> Ring {
         let at = EventId::new(Epoch::new(1), Position::from(10));
-        Ring::new(at, RingBounds { events, bytes })
+        let age = 8;
+        Ring::new(at, RingBounds { events, bytes, age })
     }
 
     fn entry(position: u64, length: usize) -> Entry {
@@ -174,6 +211,7 @@ mod tests {
             position: Position::from(position),
             bytes: vec![b'x'; length].into(),
             address: NewEvent::text("x", "").unwrap().address(),
+            since: 0,
         }
     }
 
@@ -204,6 +242,27 @@ mod tests {
             (Position::from(13), Position::from(13))
         );
         assert_eq!(ring.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_too_old_is_evicted_and_age_counts_from_when_it_came_into_this_ring() {
+        let mut ring = ring(9, 99);
+        ring.push(entry(11, 1));
+        ring.tick(7);
+        ring.push(entry(12, 1));
+        assert_eq!(ring.floor(), Position::from(10));
+        ring.tick(8);
+        assert_eq!(ring.floor(), Position::from(11));
+        ring.take_over(100);
+        ring.tick(107);
+        assert_eq!((ring.floor(), ring.bytes), (Position::from(11), 1));
+        ring.tick(108);
+        assert_eq!((ring.floor(), ring.bytes), (Position::from(12), 0));
+        assert_eq!(ring.head().position(), Position::from(12));
+        // A clock that goes backwards evicts nothing.
+        ring.push(entry(13, 1));
+        ring.tick(0);
+        assert_eq!(ring.floor(), Position::from(12));
     }
 
     #[test]

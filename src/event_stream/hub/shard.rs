@@ -12,13 +12,14 @@ use slab::Slab;
 
 use super::frame::{Memo, take};
 use super::index::{Index, index};
+use super::reads::{From, Question};
 use super::replay::{HandOver, Proved, scanned};
 use super::ring::{Entry, Ring};
 use super::slot::{Closing, Slot, State, Unsettled};
+use super::stats::Counts;
 use super::wheel::Wheel;
 use crate::event_stream::encode;
 use crate::event_stream::id::{EventId, Position};
-use crate::event_stream::selector::Selector;
 use crate::event_stream::store::{Bounds, Page};
 
 #[derive(Debug)]
@@ -48,15 +49,6 @@ pub(crate) struct Terms {
     pub(crate) per_user: usize,
 }
 
-/// What happened, since the start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) wakes: u64,
-    pub(super) demotions: u64,
-    pub(super) hand_overs: u64,
-    pub(super) resets: u64,
-}
-
 /// What a connection does next.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -65,9 +57,7 @@ pub(crate) enum Step {
     /// Wait: the waker is kept.
     Park,
     /// Read the store, then say what came: `arrived` or `gone`.
-    Read { after: EventId, selector: Selector },
-    /// Read the newest events, then say what came: `arrived`.
-    Recent { limit: usize, selector: Selector },
+    Read(Question),
     /// Ask whether the grant still holds.
     Recheck,
     /// End, after telling the client where it stands.
@@ -112,9 +102,9 @@ impl<H: HandOver> Shard<H> {
         match slot.unsettled {
             None => {}
             Some(Unsettled::Recent(limit)) => {
-                let limit = limit.into();
                 let selector = slot.selector.clone();
-                return Step::Recent { limit, selector };
+                let from = From::Newest(limit.into());
+                return Step::Read(Question { from, selector });
             }
             Some(Unsettled::Head) => {
                 // Told at once: a client that breaks off before the first event resumes from here.
@@ -132,36 +122,38 @@ impl<H: HandOver> Shard<H> {
         if std::mem::take(&mut slot.beat) {
             return Step::Send(encode::cursor(slot.cursor));
         }
-        let same_epoch = slot.cursor.epoch() == ring.epoch();
-        let beyond = slot.unverified && slot.cursor.position() > ring.head().position();
-        if !H::is_live(slot.cursor, ring) || (same_epoch && beyond) {
-            if !same_epoch && slot.ahead_in == Some(self.ring_generation) {
+        if slot.needs_the_store::<H>(ring) {
+            let elsewhere = slot.cursor.epoch() != ring.epoch();
+            if elsewhere && slot.ahead_in == Some(self.ring_generation) {
                 // The store has moved to another epoch and this ring has not, yet.
                 slot.keep(waker);
                 return Step::Park;
             }
-            if H::clears_listed() {
-                slot.unlist();
-            }
             self.counts.demotions += u64::from(!slot.announce && !slot.replaying);
-            slot.replaying = true;
-            slot.asked_in = self.ring_generation;
-            let selector = slot.selector.clone();
-            let after = slot.cursor;
-            return Step::Read { after, selector };
+            return Step::Read(slot.replay::<H>(self.ring_generation));
         }
         self.counts.hand_overs += u64::from(std::mem::take(&mut slot.replaying));
         slot.unverified = false;
         let class = self.index.class_of(id);
-        if let Some(frame) = take(slot, ring, class, &mut self.memo) {
+        if let Some(frame) = take::<H>(slot, ring, class, &mut self.memo) {
             return Step::Send(frame);
         }
         if std::mem::take(&mut slot.announce) {
             return Step::Send(encode::caught_up(slot.cursor));
         }
         slot.state = State::Parked;
-        slot.keep(waker);
+        if H::keeps_waker() {
+            slot.keep(waker);
+        }
         Step::Park
+    }
+
+    /// What a connection that has just opened reads first, where the ring does not go back as far as
+    /// its cursor, or its log is another one.
+    pub(crate) fn first_read(&mut self, id: u32) -> Option<Question> {
+        let (slot, ring) = (self.slots.get_mut(id as usize)?, self.ring.as_ref()?);
+        let reads = slot.settled().is_some() && slot.needs_the_store::<H>(ring);
+        reads.then(|| slot.replay::<H>(self.ring_generation))
     }
 
     /// Says what a connection does while a read of the store, or a recheck, is under way. A `quiet`
@@ -199,22 +191,19 @@ impl<H: HandOver> Shard<H> {
         }
     }
 
-    /// Takes in that what a connection wants to read is gone, and answers how to tell its client.
-    pub(crate) fn gone(&mut self, id: u32, bounds: &Bounds) -> Bytes {
+    /// Takes in that what a connection wants to read is gone: it goes on at the head. Answers why.
+    pub(crate) fn gone(&mut self, id: u32, bounds: &Bounds) -> &'static str {
         self.counts.resets += 1;
-        let reason = match self.slots.get_mut(id as usize) {
-            None => "gone",
-            Some(slot) => {
-                let before = std::mem::replace(&mut slot.cursor, bounds.head());
-                slot.unverified = false;
-                match before {
-                    _ if before.epoch() != bounds.epoch() => "epoch",
-                    _ if before.position() < bounds.floor().position() => "trimmed",
-                    _ => "unknown",
-                }
-            }
+        let Some(slot) = self.slots.get_mut(id as usize) else {
+            return "gone";
         };
-        encode::reset(reason, bounds.head())
+        let before = std::mem::replace(&mut slot.cursor, bounds.head());
+        slot.unverified = false;
+        match before {
+            _ if before.epoch() != bounds.epoch() => "epoch",
+            _ if before.position() < bounds.floor().position() => "trimmed",
+            _ => "unknown",
+        }
     }
 
     /// Takes in what the tailer read: `entries` are all there is up to `head`.
@@ -251,17 +240,18 @@ impl<H: HandOver> Shard<H> {
     /// also readers who are in the new epoch already and wait for the ring to follow.
     pub(crate) fn replace(&mut self, ring: Ring, wakers: &mut Vec<Waker>) {
         let old = self.ring.replace(ring);
+        let Some(ring) = &mut self.ring else { return };
+        ring.take_over(self.wheel.now());
         self.ring_generation = self.ring_generation.wrapping_add(1);
         self.memo = None;
         for (_, slot) in &mut self.slots {
-            if slot.state == State::Parked {
-                if !H::wakes_on_replacement() {
-                    continue;
-                }
-                // It had seen everything that the former ring held.
-                if let Some(old) = &old {
-                    slot.cursor = H::seen_while_parked(slot.cursor, old.head());
-                }
+            let parked = slot.state == State::Parked;
+            if !H::wakes_on_replacement(parked, slot.cursor, ring) {
+                continue;
+            }
+            // It had seen everything that the former ring held.
+            if let (true, Some(old)) = (parked, &old) {
+                slot.cursor = H::seen_while_parked(slot.cursor, old.head());
             }
             slot.unlist();
             wakers.extend(slot.wake(self.wheel.now()));
@@ -282,6 +272,7 @@ fn rest(slot: &mut Slot, waker: &Waker) -> Step {
     Step::Park
 }
 
+mod lag;
 mod places;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
 //! What all handles, connections and the tailer of one hub share.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use http::Request;
-use tokio::sync::Semaphore;
 
 use super::addresses::{Address, Addresses};
 use super::connection::Connection;
+use super::reads::Reads;
 use super::ring::RingBounds;
 use super::shard::Shard;
 use super::slot::{Closing, Opening};
-use super::stats::{HubStats, Meters};
+use super::stats::{Counts, HubStats, Lag, Meters, ReadMeters};
 use crate::client::ClientSource;
 use crate::clock::{Clock, Instant};
 use crate::event_stream::store::DynStore;
@@ -23,21 +23,24 @@ use crate::rand;
 
 pub(in crate::event_stream) struct Shared {
     pub(super) shards: Box<[Mutex<Shard>]>,
-    pub(in crate::event_stream) store: Arc<dyn DynStore>,
+    pub(super) store: Arc<dyn DynStore>,
     pub(in crate::event_stream) settings: Settings,
-    /// Reads of the store by streams that are under way: a fleet of clients that resumes is not a
-    /// storm on the store.
-    pub(in crate::event_stream) reads: Semaphore,
+    pub(in crate::event_stream) reads: Reads,
     /// Never locked together with a shard.
     pub(super) addresses: Option<Mutex<Addresses>>,
     pub(super) by_user: RandomState,
     pub(super) connections: AtomicUsize,
     pub(super) opened: AtomicUsize,
     pub(super) turned_away: AtomicUsize,
+    pub(super) events: AtomicU64,
+    pub(super) failed_reads: AtomicU64,
+    /// When the store last answered the tailer, in nanoseconds of the clock.
+    pub(super) heard: AtomicU64,
     pub(super) draining: AtomicBool,
     pub(super) stage: AtomicU8,
     pub(super) started: Instant,
     pub(super) meters: Meters,
+    pub(super) tail_meters: ReadMeters,
 }
 
 /// What the builder was told.
@@ -68,6 +71,21 @@ pub(in crate::event_stream) enum Unavailable {
     Stale,
 }
 
+impl Unavailable {
+    /// All of them, each at its own number.
+    pub(super) const ALL: [Self; 4] = [Self::Full, Self::Crowded, Self::Draining, Self::Stale];
+
+    /// Its name in metrics and problem documents.
+    pub(in crate::event_stream) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Crowded => "address",
+            Self::Draining => "draining",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 impl Shared {
     /// Whom a request is counted under, where that is bounded.
     pub(in crate::event_stream) fn address<B>(&self, request: &Request<B>) -> Option<Address> {
@@ -87,9 +105,9 @@ impl Shared {
             true => Err(Unavailable::Draining),
             false => opened,
         };
-        if opened.is_err() {
+        if let Err(why) = opened {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
-            self.meters.turned_away.add(1);
+            self.meters.turned_away(why);
         }
         opened
     }
@@ -136,6 +154,7 @@ impl Shared {
         let mut superseded = None;
         let slot = self.lock(shard).open(opening, &mut superseded);
         superseded.into_iter().for_each(Waker::wake);
+        self.meters.opened.add(1);
         self.gauge();
         Connection::new(Arc::clone(self), shard, slot, address)
     }
@@ -214,19 +233,62 @@ impl Shared {
     }
 
     pub(super) fn stats(&self) -> HubStats {
-        let mut stats = HubStats {
+        let (counts, lag) = (self.counts(), self.lag());
+        let (reads, shared_reads, failed) = self.reads.counts();
+        HubStats {
             connections: self.connections.load(Ordering::Relaxed),
+            opened: self.opened.load(Ordering::Relaxed) as u64,
             turned_away: self.turned_away.load(Ordering::Relaxed),
-            ..HubStats::default()
-        };
-        for at in 0..self.shards.len() {
-            let counts = self.lock(at).counts;
-            stats.wakes += counts.wakes;
-            stats.demotions += counts.demotions;
-            stats.hand_overs += counts.hand_overs;
-            stats.resets += counts.resets;
+            ended: counts.ended.iter().sum(),
+            superseded: counts.ended[Closing::Superseded as usize],
+            stalled: counts.ended[Closing::Stalled as usize],
+            events: self.events.load(Ordering::Relaxed),
+            wakes: counts.wakes,
+            demotions: counts.demotions,
+            hand_overs: counts.hand_overs,
+            resets: counts.resets,
+            reads,
+            shared_reads,
+            failed_reads: failed + self.failed_reads.load(Ordering::Relaxed),
+            replaying: lag.replaying,
+            waiting: lag.waiting,
+            most_behind: lag.events,
+            oldest_unsent: lag.oldest(),
+            store_silent: self.store_silent(),
         }
-        stats
+    }
+
+    /// What happened in all shards.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for at in 0..self.shards.len() {
+            counts += self.lock(at).counts;
+        }
+        counts
+    }
+
+    /// How far the readers of all shards are behind.
+    pub(super) fn lag(&self) -> Lag {
+        let mut lag = Lag::default();
+        for at in 0..self.shards.len() {
+            lag.add(self.lock(at).lag());
+        }
+        lag
+    }
+
+    /// Takes in that the store has answered the tailer.
+    pub(super) fn heard(&self) {
+        let now = self.settings.clock.now().as_nanos();
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// How long ago it did.
+    pub(super) fn store_silent(&self) -> Option<Duration> {
+        let heard = match self.heard.load(Ordering::Relaxed) {
+            NEVER => return None,
+            nanos => Instant::from_nanos(nanos),
+        };
+        Some(self.settings.clock.now().since(heard))
     }
 
     fn gauge(&self) {
@@ -251,3 +313,6 @@ pub(super) const IDLE: u8 = 0;
 pub(super) const RUNNING: u8 = 1;
 /// The tailer was dropped.
 pub(super) const ENDED: u8 = 2;
+
+/// No instant: clocks count from later.
+pub(super) const NEVER: u64 = 0;

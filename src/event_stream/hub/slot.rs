@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::reads::{From, Question};
 use super::replay::HandOver;
+use super::ring::Ring;
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::request::Start;
 use crate::event_stream::selector::Selector;
@@ -38,6 +40,30 @@ pub(crate) enum Closing {
     Superseded,
     /// Data waited for it longer than it may, and nobody took it.
     Stalled,
+}
+
+impl Closing {
+    /// All of them, each at its own number.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Drain,
+        Self::Age,
+        Self::Revoked,
+        Self::Stale,
+        Self::Superseded,
+        Self::Stalled,
+    ];
+
+    /// Its name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Age => "age",
+            Self::Revoked => "revoked",
+            Self::Stale => "stale",
+            Self::Superseded => "superseded",
+            Self::Stalled => "stalled",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -139,6 +165,29 @@ impl Slot {
         self.unsettled.is_none().then_some(self.cursor)
     }
 
+    /// Whether the store has to be read for what comes after its cursor, or for whether the log goes
+    /// that far at all.
+    pub(super) fn needs_the_store<H: HandOver>(&self, ring: &Ring) -> bool {
+        let head = ring.head();
+        let beyond = self.unverified
+            && self.cursor.epoch() == head.epoch()
+            && self.cursor.position() > head.position();
+        beyond || !H::is_live(self.cursor, ring)
+    }
+
+    /// Goes over to the store, while the ring is the `generation`th.
+    pub(super) fn replay<H: HandOver>(&mut self, generation: u32) -> Question {
+        if H::clears_listed() {
+            self.unlist();
+        }
+        self.replaying = true;
+        self.asked_in = generation;
+        Question {
+            from: From::After(self.cursor),
+            selector: self.selector.clone(),
+        }
+    }
+
     /// Takes in that the ring got an event which this reader may see. Answers whom to wake.
     pub(super) fn notify<H: HandOver>(
         &mut self,
@@ -186,12 +235,6 @@ impl Slot {
     /// Since which tick it has something to do and is not polled.
     pub(super) fn neglected_since(&self) -> Option<u32> {
         self.waker.is_none().then_some(self.touched)
-    }
-
-    /// Ends it at the tick `now`, unless it has ended before. Answers whom to wake.
-    pub(super) fn end(&mut self, why: Closing, now: u32) -> Option<Waker> {
-        self.closing.get_or_insert(why);
-        self.wake(now)
     }
 
     /// Numbers of the events that wait for it.

@@ -18,6 +18,7 @@ use super::replay::scanned;
 use super::ring::{Entry, Ring};
 use super::shared::{ENDED, RUNNING, Shared, TICK};
 use super::slot::Closing;
+use super::stats::Counts;
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
 use crate::event_stream::store::{BoxError, Page, Read};
@@ -92,9 +93,10 @@ async fn tail(hub: &Shared) {
     let mut hinted = false;
     loop {
         let before = head;
+        hub.tail_meters.read();
         match hub.store.read_after(head, &everything, PAGE).await {
             Ok(Read::Page(page)) => {
-                outage.over();
+                outage.over(hub);
                 head = ingest(hub, head, page);
             }
             Ok(Read::Gone(_)) => {
@@ -145,9 +147,10 @@ async fn wait(hints: &mut Option<BoxStream<'_, ()>>, pause: Duration) -> bool {
 /// from it. Tries until it succeeds.
 async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
     loop {
+        hub.tail_meters.read();
         match newest(hub).await {
             Ok(Some(ring)) => {
-                outage.over();
+                outage.over(hub);
                 let head = ring.head();
                 hub.each_shard(|shard, wakers| shard.replace(ring.clone(), wakers));
                 return head;
@@ -177,17 +180,26 @@ fn ingest(hub: &Shared, head: EventId, page: Page) -> EventId {
         return head;
     }
     let entries: Vec<_> = page.events().iter().map(Entry::from).collect();
+    hub.events
+        .fetch_add(entries.len() as u64, Ordering::Relaxed);
+    hub.meters.events.add(entries.len() as u64);
     drop(page);
     hub.each_shard(|shard, wakers| shard.ingest(entries.iter().cloned(), next.position(), wakers));
     head.at_least(next.position())
 }
 
-/// Drives keep-alives, rechecks and maximum ages.
+/// Drives keep-alives, rechecks and maximum ages, and shows what is counted.
 async fn beat(hub: &Shared) {
-    loop {
+    let mut counts = Counts::default();
+    for beat in 1_u64.. {
         sleep(TICK).await;
         let now = hub.tick();
         hub.each_shard(|shard, wakers| shard.tick(now, wakers));
+        let before = std::mem::replace(&mut counts, hub.counts());
+        hub.meters.happened(&before, &counts);
+        if beat % LAG_EVERY == 0 {
+            hub.meters.behind(&hub.lag(), hub.store_silent());
+        }
     }
 }
 
@@ -205,15 +217,21 @@ impl Outage {
         emit!(debug, { error = error }, "reading the event log failed");
         let growing = hub.settings.poll_busy * (1 << self.failures.min(8));
         self.failures += 1;
+        hub.failed_reads.fetch_add(1, Ordering::Relaxed);
+        hub.tail_meters.failed();
         sleep(rand::jitter(growing.min(MOST_PAUSE), 20)).await;
     }
 
-    fn over(&mut self) {
+    fn over(&mut self, hub: &Shared) {
+        hub.heard();
         if std::mem::take(&mut self.failures) > 0 {
             emit!(info, {}, "the event log can be read again");
         }
     }
 }
+
+/// Beats between two looks at how far every connection is behind.
+const LAG_EVERY: u64 = 20;
 
 /// Events of one read of the tail.
 const PAGE: usize = 512;

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::reader::Reader;
 use super::{event, opened, settle};
+use crate::logs::logged;
 
 /// A store that does what the test says.
 #[derive(Clone, Default)]
@@ -28,6 +29,8 @@ struct Says {
     down: AtomicBool,
     /// Pages are empty and go nowhere.
     stuck: AtomicBool,
+    /// How many milliseconds a read takes, and one.
+    slow: AtomicUsize,
     /// There is always a hint.
     storming: AtomicBool,
     /// An event is appended while the newest are being read, this many times.
@@ -43,7 +46,8 @@ impl Host {
         self.says.reads.fetch_add(1, Ordering::Relaxed);
         let running = self.says.running.fetch_add(1, Ordering::Relaxed) + 1;
         self.says.most_running.fetch_max(running, Ordering::Relaxed);
-        sleep(Duration::from_millis(1)).await;
+        let slow = self.says.slow.load(Ordering::Relaxed) as u64;
+        sleep(Duration::from_millis(1 + slow)).await;
         self.says.running.fetch_sub(1, Ordering::Relaxed);
         match self.says.down.load(Ordering::Relaxed) {
             true => Err(io::Error::other("postgres://secret@db is down")),
@@ -209,6 +213,42 @@ async fn through_an_outage_streams_stay_open_and_then_catch_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_logged_once_however_often_the_store_is_asked_and_so_is_its_end() {
+    let host = Host::default();
+    let lines = logged(async {
+        let (hub, events) = feed(&host, 4);
+        settle().await;
+        let mut reader = opened(&events, "/").await;
+        for outage in 1..=2 {
+            host.says.down.store(true, Ordering::Relaxed);
+            sleep(Duration::from_secs(60)).await;
+            let stats = hub.stats();
+            assert!(stats.failed_reads >= 10 * outage, "{stats:?}");
+            assert!(
+                stats.store_silent.unwrap() >= Duration::from_secs(55),
+                "{stats:?}"
+            );
+            host.says.down.store(false, Ordering::Relaxed);
+            sleep(Duration::from_secs(10)).await;
+            assert!(hub.stats().store_silent.unwrap() <= Duration::from_secs(2));
+        }
+        while reader.ready().is_some() {}
+    })
+    .await;
+    let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count("WARN"), 2, "{lines:?}");
+    assert_eq!(
+        (count("cannot be read"), count("can be read again")),
+        (2, 2)
+    );
+    assert_eq!(
+        count("secret"),
+        0,
+        "what a driver says is for `debug`: {lines:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn clients_of_a_restarted_process_resume_from_the_ring_and_do_not_storm_the_store() {
     let host = Host::default();
     let ids: Vec<_> = (0..500)
@@ -241,6 +281,86 @@ async fn clients_of_a_restarted_process_resume_from_the_ring_and_do_not_storm_th
         (8..=17).contains(&most),
         "{most} at once: 16 streams and the tailer"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_stand_at_one_place_and_want_the_same_share_their_reads() {
+    let host = Host::default();
+    let ids: Vec<_> = (0..1000)
+        .map(|n| host.log.append(event("a", &n.to_string())).unwrap())
+        .collect();
+    let (hub, events) = feed(&host, 8);
+    settle().await;
+    sleep(Duration::from_secs(5)).await;
+    let before = host.reads();
+    let mut readers = Vec::new();
+    for n in 0..300 {
+        // A third of them want something else, and share among themselves.
+        let uri = if n % 3 == 0 { "/?type=a" } else { "/" };
+        let (events, id) = (events.clone(), ids[0].to_string());
+        readers.push(tokio::spawn(async move {
+            Reader::resume(&events, uri, &id).await.replay().await
+        }));
+    }
+    let expected: Vec<_> = (1..1000).map(|n| n.to_string()).collect();
+    for reader in readers {
+        assert_eq!(reader.await.unwrap(), expected);
+    }
+    let stats = hub.stats();
+    // Eight pages for each of two selectors, and the tailer's own.
+    assert!(host.reads() - before < 24, "{}", host.reads() - before);
+    assert!(stats.reads < 20 && stats.shared_reads > 2000, "{stats:?}");
+    assert_eq!((stats.replaying, stats.connections), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_in_the_middle_of_a_shared_read_takes_it_from_nobody() {
+    let host = Host::default();
+    let ids: Vec<_> = (0..50)
+        .map(|n| host.log.append(event("a", &n.to_string())).unwrap())
+        .collect();
+    let (hub, events) = feed(&host, 4);
+    settle().await;
+    host.says.slow.store(100, Ordering::Relaxed);
+    let mut readers: Vec<_> = (0..5)
+        .map(|_| {
+            let (events, id) = (events.clone(), ids[0].to_string());
+            tokio::spawn(async move { Reader::resume(&events, "/", &id).await.replay().await })
+        })
+        .collect();
+    for _ in 0..4 {
+        sleep(Duration::from_millis(20)).await;
+        // Whoever began it is among them.
+        readers.remove(0).abort();
+    }
+    let last = timeout(Duration::from_secs(1), readers.remove(0)).await;
+    assert_eq!(last.expect("in the time of one read").unwrap().len(), 49);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(hub.stats().connections, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_waits_a_second_at_most_for_what_only_the_store_knows() {
+    let host = Host::default();
+    let ids: Vec<_> = (0..50)
+        .map(|_| host.log.append(event("a", "")).unwrap())
+        .collect();
+    let (_hub, events) = feed(&host, 4);
+    settle().await;
+    host.log.trim(ids[9]);
+    let clock = bartizan::clock::Clock::new();
+    for (slow, told) in [(500, true), (5000, false)] {
+        host.says.slow.store(slow, Ordering::Relaxed);
+        let before = clock.now();
+        let mut reader = Reader::resume(&events, "/", &ids[3].to_string()).await;
+        assert!(clock.now().since(before) <= Duration::from_secs(1));
+        let header = reader.headers.get("event-stream-reset");
+        assert_eq!(header.is_some_and(|reason| reason == "trimmed"), told);
+        assert!(
+            reader.event().await.is("reset"),
+            "it comes in the stream in any case"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

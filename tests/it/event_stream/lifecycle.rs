@@ -95,9 +95,14 @@ async fn a_trimmed_or_invented_position_and_a_cleared_log_are_told() {
     settle().await;
     store.trim(ids[2]);
     let reason = async |id: &str| {
-        let reset = Reader::resume(&events, "/", id).await.event().await;
+        let mut reader = Reader::resume(&events, "/", id).await;
+        let reset = reader.event().await;
         assert!(reset.is("reset"), "{reset:?}");
         let data: serde_json::Value = serde_json::from_str(&reset.data.unwrap()).unwrap();
+        assert_eq!(
+            reader.headers["event-stream-reset"],
+            data["reason"].as_str().unwrap()
+        );
         data["reason"].as_str().unwrap().to_owned()
     };
     assert_eq!(reason(&ids[1].to_string()).await, "trimmed");
@@ -137,6 +142,39 @@ async fn a_stream_ends_at_its_age_and_tells_where_the_client_stands() {
     assert!((1000..6000).contains(&last.retry.unwrap()));
     drop(reader);
     assert_eq!(hub.stats().connections, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ages_and_reconnection_times_are_spread_so_that_clients_do_not_come_in_step() {
+    let store = MemoryStore::new();
+    let builder = EventHub::builder(store.clone())
+        .max_age(Duration::from_secs(1000))
+        .retry(Duration::from_secs(9));
+    let hub = feed(builder);
+    settle().await;
+    let events = EventStream::new(hub);
+    let (start, mut retries, mut ages) = (now(), Vec::new(), Vec::new());
+    let streams = (0..50).map(|_| async {
+        let mut reader = Reader::open(&events, "/").await;
+        let first = reader.block().await.unwrap().retry.unwrap();
+        reader.end().await;
+        (first, now().since(start).as_secs())
+    });
+    for (retry, age) in futures::future::join_all(streams).await {
+        retries.push(retry);
+        ages.push(age);
+    }
+    let spread = |found: &[u64]| found.iter().max().unwrap() - found.iter().min().unwrap();
+    assert!(
+        retries.iter().all(|ms| (6000..=12_000).contains(ms)),
+        "{retries:?}"
+    );
+    assert!(spread(&retries) > 3000, "{retries:?}");
+    assert!(
+        ages.iter().all(|age| (800..=1001).contains(age)),
+        "{ages:?}"
+    );
+    assert!(spread(&ages) > 100, "{ages:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,9 @@ use std::sync::{Mutex, mpsc};
 
 use bartizan::health::Dependency;
 
-use super::lifecycle::{ByHand, logged};
+use super::lifecycle::ByHand;
 use super::*;
+use crate::logs::logged;
 
 /// It holds up the driver, and with it the other probes; requests read what is there, and stop
 /// believing it in time.

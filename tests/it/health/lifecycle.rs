@@ -5,6 +5,7 @@ use std::future::{pending, ready};
 use bartizan::health::{Beat, Dependency, Reason, Status};
 
 use super::*;
+use crate::logs::logged;
 
 #[tokio::test(start_paused = true)]
 async fn before_the_first_results_it_is_live_and_neither_ready_nor_started() {
@@ -213,32 +214,6 @@ async fn nobody_waits_for_a_driver_that_is_gone() {
     settle().await;
     drop(driver);
     assert!(waiting.await.unwrap().is_stale());
-}
-
-/// The lines that were logged while `during` ran.
-pub(super) async fn logged(during: impl Future<Output = ()>) -> Vec<String> {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    during.await;
-    drop(guard);
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    text.lines().map(str::to_owned).collect()
 }
 
 #[tokio::test(start_paused = true)]

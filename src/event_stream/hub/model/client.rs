@@ -10,9 +10,10 @@ use bytes::Bytes;
 
 use super::store::Store;
 use crate::event_stream::encode::tests::parse;
+use crate::event_stream::hub::{Frames, Question};
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
-use crate::event_stream::store::{Page, Read};
+use crate::event_stream::store::Read;
 
 /// What a client has that the hub does not know.
 #[derive(Debug)]
@@ -34,16 +35,17 @@ pub(super) struct Connection {
     pub(super) slot: u32,
     pub(super) awake: Arc<Awake>,
     pub(super) work: Option<Work>,
-    pub(super) frames: VecDeque<Bytes>,
+    /// How many trims and epochs there had been when it went to the store.
+    pub(super) replaying: Option<(u64, u64)>,
+    pub(super) frames: Frames,
     pub(super) socket: VecDeque<Bytes>,
 }
 
 /// A read of the store, asked or answered.
 #[derive(Debug)]
 pub(super) enum Work {
-    Read(EventId, Selector),
-    Recent(usize, Selector),
-    Came(Option<EventId>, Selector, Read),
+    Asked(Question),
+    Came(Question, Read),
 }
 
 #[derive(Debug)]
@@ -133,13 +135,5 @@ impl Client {
             return complain("an event was skipped");
         }
         Ok(())
-    }
-}
-
-/// What a page read answers, as the body takes it.
-pub(super) fn page_of(came: Read) -> Result<Page, crate::event_stream::store::Bounds> {
-    match came {
-        Read::Page(page) => Ok(page),
-        Read::Gone(bounds) => Err(bounds),
     }
 }

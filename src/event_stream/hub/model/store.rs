@@ -1,6 +1,6 @@
 //! The model's log: positions with holes, commits out of order, roll-backs, trims, new epochs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
@@ -34,6 +34,8 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 struct Log {
     records: BTreeMap<u64, Record>,
+    /// Positions that were taken, by writers that have not finished.
+    open: BTreeSet<u64>,
     floor: u64,
     newest: u64,
 }
@@ -59,17 +61,29 @@ impl Store {
         log.newest += 1 + hole;
         let committed = false;
         log.records.insert(log.newest, Record { event, committed });
+        log.open.insert(log.newest);
         log.newest
     }
 
     pub(super) fn commit(&mut self, position: u64) {
-        if let Some(record) = self.current().records.get_mut(&position) {
+        let log = self.current();
+        log.open.remove(&position);
+        if let Some(record) = log.records.get_mut(&position) {
             record.committed = true;
         }
     }
 
+    /// Whether an event after `position` was committed before it.
+    pub(super) fn overtaken(&self, position: u64) -> bool {
+        let log = &self.logs[self.logs.len() - 1];
+        let mut later = log.records.range(position + 1..);
+        later.any(|(_, record)| record.committed)
+    }
+
     pub(super) fn roll_back(&mut self, position: u64) {
-        self.current().records.remove(&position);
+        let log = self.current();
+        log.open.remove(&position);
+        log.records.remove(&position);
     }
 
     /// Forgets about `share`/4 of what everybody may see.
@@ -82,10 +96,7 @@ impl Store {
 
     /// The log is lost; another takes its place.
     pub(super) fn replace(&mut self) {
-        for record in self.current().records.values_mut() {
-            // Nobody was promised what was not committed.
-            record.committed |= false;
-        }
+        // Nobody was promised what was not committed.
         self.current().records.retain(|_, record| record.committed);
         self.logs.push(Log::default());
     }
@@ -184,9 +195,8 @@ impl Store {
     /// The position below which every writer has finished.
     fn head(&self) -> u64 {
         let log = &self.logs[self.logs.len() - 1];
-        let pending = log.records.iter().find(|(_, record)| !record.committed);
-        match pending {
-            Some((position, _)) if self.fault != Fault::NoWatermark => position - 1,
+        match log.open.first() {
+            Some(position) if self.fault != Fault::NoWatermark => position - 1,
             _ => log.newest,
         }
     }

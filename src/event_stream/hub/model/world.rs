@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
-use super::client::{Awake, Client, Connection, Work, page_of};
+use super::client::{Awake, Client, Connection, Work};
+use super::seen::Seen;
 use super::store::{Fault, Store};
-use crate::event_stream::body::frames;
-use crate::event_stream::encode::Encoded;
+use crate::event_stream::encode::{self, Encoded};
 use crate::event_stream::event::NewEvent;
 use crate::event_stream::hub::replay::{HandOver, deliverable, scanned};
 use crate::event_stream::hub::ring::{Entry, Ring, RingBounds};
-use crate::event_stream::hub::shard::{Counts, Shard, Step, Terms};
+use crate::event_stream::hub::shard::{Shard, Step, Terms};
 use crate::event_stream::hub::slot::Opening;
+use crate::event_stream::hub::stats::Counts;
+use crate::event_stream::hub::{Frames, From, Question};
 use crate::event_stream::id::EventId;
 use crate::event_stream::request::Start;
 use crate::event_stream::selector::Selector;
@@ -45,22 +47,6 @@ pub(super) struct World<H> {
     pub(super) seen: Seen,
 }
 
-/// What a run met: a model that meets nothing proves nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) epochs: u64,
-    pub(super) trims: u64,
-    pub(super) restarts: u64,
-    pub(super) reconnects: u64,
-    pub(super) gaps: u64,
-    pub(super) ahead: u64,
-    pub(super) delivered: u64,
-    pub(super) resets: u64,
-    pub(super) demotions: u64,
-    pub(super) hand_overs: u64,
-    pub(super) trimmed_hand_overs: u64,
-}
-
 #[derive(Debug)]
 struct Process<H> {
     shard: Shard<H>,
@@ -88,6 +74,8 @@ impl<H: HandOver> World<H> {
             Selector::public().only_types(["a"]).only_users(["u"]),
             Selector::everything().only_topics(["t"]),
             Selector::public().only_types(["c"]),
+            // As the first: the two share what they read.
+            Selector::public(),
         ];
         Self {
             dice,
@@ -116,11 +104,13 @@ impl<H: HandOver> World<H> {
             24..34 => self.finish_one(),
             34..36 => {
                 self.seen.trims += 1;
+                self.overtake();
                 let share = self.dice.roll(5);
                 self.store.trim(share);
             }
             36 => {
                 self.seen.epochs += 1;
+                self.overtake();
                 self.pending.clear();
                 self.store.replace();
             }
@@ -215,10 +205,23 @@ impl<H: HandOver> World<H> {
             let at = self.dice.roll(self.pending.len() as u64) as usize;
             let position = self.pending.swap_remove(at);
             match self.dice.roll(4) {
-                0 => self.store.roll_back(position),
-                _ => self.store.commit(position),
+                0 => {
+                    self.seen.roll_backs += 1;
+                    self.store.roll_back(position);
+                }
+                _ => {
+                    self.seen.late_commits += u64::from(self.store.overtaken(position));
+                    self.store.commit(position);
+                }
             }
         }
+    }
+
+    /// Something happens to the log while pages of it are on their way.
+    fn overtake(&mut self) {
+        let on = self.clients.iter().flat_map(|client| &client.connection);
+        let flying = on.filter(|on| matches!(on.work, Some(Work::Came(..))));
+        self.seen.pages_in_flight += flying.count() as u64;
     }
 
     fn restart(&mut self, process: usize) {
@@ -241,9 +244,6 @@ impl<H: HandOver> World<H> {
         } = self.processes[process].shard.counts;
         self.seen.demotions += demotions;
         self.seen.hand_overs += hand_overs;
-        if self.store.bounds().floor().position().get() > 0 {
-            self.seen.trimmed_hand_overs += hand_overs;
-        }
     }
 
     /// The tailer's next step, as `tailer.rs` takes it: what a read answers is fixed when it is
@@ -318,7 +318,8 @@ impl<H: HandOver> World<H> {
             slot,
             awake: Arc::new(Awake(AtomicBool::new(true))),
             work: None,
-            frames: VecDeque::new(),
+            replaying: None,
+            frames: Frames::default(),
             socket: VecDeque::new(),
         });
     }
@@ -328,48 +329,63 @@ impl<H: HandOver> World<H> {
         if self.clients[client].connection.is_none() {
             self.connect(client);
         }
+        let shared = self.shared(client);
         let Some(on) = &mut self.clients[client].connection else {
             return;
         };
         let shard = &mut self.processes[on.process].shard;
         if on.socket.len() >= SOCKET {
+            self.seen.full_sockets += 1;
             return;
         }
-        if let Some(frame) = on.frames.pop_front() {
+        if let Some(frame) = on.frames.next() {
             on.socket.push_back(frame);
             return;
         }
         let waker = Waker::from(Arc::clone(&on.awake));
+        let met = (self.seen.trims, self.seen.epochs);
+        let hand_overs = shard.counts.hand_overs;
         let step = match on.work.take() {
             None if !on.awake.0.swap(false, Ordering::Relaxed) => return,
             None => shard.poll(on.slot, &waker),
-            Some(Work::Came(after, wants, came)) => {
-                match page_of(came) {
-                    Ok(page) => {
-                        let events = deliverable(&page, after, &wants).map(Encoded::from);
-                        on.frames = frames(events.map(Encoded::into_bytes)).into();
+            Some(Work::Came(Question { from, selector }, came)) => {
+                let after = match from {
+                    From::After(after) => Some(after),
+                    From::Newest(_) => None,
+                };
+                on.frames = match came {
+                    Read::Page(page) => {
                         shard.arrived(on.slot, &page);
+                        let events = deliverable(&page, after, &selector).map(Encoded::from);
+                        Frames::of(events.map(Encoded::into_bytes))
                     }
-                    Err(bounds) => on.socket.push_back(shard.gone(on.slot, &bounds)),
-                }
+                    Read::Gone(bounds) => {
+                        let why = shard.gone(on.slot, &bounds);
+                        Frames::of([encode::reset(why, bounds.head())].into_iter())
+                    }
+                };
                 return on.awake.0.store(true, Ordering::Relaxed);
             }
-            Some(work) => {
-                on.work = Some(match work {
-                    Work::Read(after, wants) => {
+            Some(Work::Asked(question)) => {
+                self.seen.shared_reads += u64::from(shared.is_some());
+                let came = shared.unwrap_or_else(|| match question.from {
+                    From::After(after) => {
                         let limit = 1 + self.dice.roll(3) as usize;
-                        let came = self.store.read_after(after, &wants, limit);
-                        Work::Came(Some(after), wants, came)
+                        self.store.read_after(after, &question.selector, limit)
                     }
-                    Work::Recent(limit, wants) => {
-                        let page = self.store.find_recent(&wants, limit);
-                        Work::Came(None, wants, Read::Page(page))
+                    From::Newest(limit) => {
+                        Read::Page(self.store.find_recent(&question.selector, limit))
                     }
-                    came @ Work::Came(..) => came,
                 });
+                on.work = Some(Work::Came(question, came));
                 shard.poll_waiting(on.slot, &waker, false)
             }
         };
+        if shard.counts.hand_overs > hand_overs {
+            let before = on.replaying.take().unwrap_or(met);
+            self.seen.trimmed_hand_overs += u64::from(before.0 < met.0);
+            self.seen.renewed_hand_overs += u64::from(before.1 < met.1);
+        }
         match step {
             Step::Park => {
                 let head = shard.head();
@@ -379,11 +395,30 @@ impl<H: HandOver> World<H> {
                 return;
             }
             Step::Send(frame) => on.socket.push_back(frame),
-            Step::Read { after, selector } => on.work = Some(Work::Read(after, selector)),
-            Step::Recent { limit, selector } => on.work = Some(Work::Recent(limit, selector)),
+            Step::Read(question) => {
+                on.replaying.get_or_insert(met);
+                on.work = Some(Work::Asked(question));
+            }
             Step::Recheck | Step::Close(..) => unreachable!("nobody ends a stream here"),
         }
         on.awake.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The page that another reader of the same process has asked for in the same words. What is
+    /// gone is not shared: it may have come since the other asked.
+    fn shared(&self, client: usize) -> Option<Read> {
+        let asker = self.clients[client].connection.as_ref()?;
+        let Some(Work::Asked(question)) = &asker.work else {
+            return None;
+        };
+        let others = self.clients.iter().flat_map(|client| &client.connection);
+        let mut same = others.filter(|on| on.process == asker.process);
+        same.find_map(|on| match &on.work {
+            Some(Work::Came(known, Read::Page(page))) if known == question => {
+                Some(Read::Page(page.clone()))
+            }
+            _ => None,
+        })
     }
 }
 
@@ -396,6 +431,7 @@ impl<H: HandOver> Process<H> {
             ring: RingBounds {
                 events,
                 bytes: 1 << 20,
+                age: [2, 8, u32::MAX][dice.roll(3) as usize],
             },
             tick: 0,
         }

@@ -6,6 +6,7 @@ use std::task::Waker;
 use super::{Shard, index};
 use crate::event_stream::hub::replay::HandOver;
 use crate::event_stream::hub::slot::{Closing, Opening, Slot, State};
+use crate::event_stream::hub::stats::Counts;
 use crate::event_stream::selector::Selector;
 
 impl<H: HandOver> Shard<H> {
@@ -38,7 +39,13 @@ impl<H: HandOver> Shard<H> {
             return None;
         }
         let oldest = held().max_by_key(age)?;
-        self.slots[oldest as usize].end(Closing::Superseded, self.wheel.now())
+        let slot = &mut self.slots[oldest as usize];
+        end(
+            slot,
+            Closing::Superseded,
+            self.wheel.now(),
+            &mut self.counts,
+        )
     }
 
     /// Removes a connection. What is returned is dropped after the lock is released, since a waker
@@ -82,7 +89,8 @@ impl<H: HandOver> Shard<H> {
     /// Ends one connection: what it was granted no longer holds.
     pub(crate) fn revoke(&mut self, id: u32) {
         if let Some(slot) = self.slots.get_mut(id as usize) {
-            slot.closing.get_or_insert(Closing::Revoked);
+            // It is being polled: there is nobody to wake.
+            let _ = end(slot, Closing::Revoked, self.wheel.now(), &mut self.counts);
         }
     }
 
@@ -92,7 +100,7 @@ impl<H: HandOver> Shard<H> {
         let ended = self.index.owned(who).filter(|id| {
             let slot = &mut slots[*id as usize];
             let open = slot.closing.is_none();
-            wakers.extend(slot.end(why, now));
+            wakers.extend(end(slot, why, now, &mut self.counts));
             open
         });
         ended.count()
@@ -103,14 +111,17 @@ impl<H: HandOver> Shard<H> {
         let mut ended = 0;
         for (_, slot) in &mut self.slots {
             ended += usize::from(slot.closing.is_none());
-            wakers.extend(slot.end(why, self.wheel.now()));
+            wakers.extend(end(slot, why, self.wheel.now(), &mut self.counts));
         }
         ended
     }
 
     /// Moves to the tick `to`: keep-alives, rechecks, ends.
     pub(crate) fn tick(&mut self, to: u32, wakers: &mut Vec<Waker>) {
-        let (slots, terms) = (&mut self.slots, self.terms);
+        if let Some(ring) = &mut self.ring {
+            ring.tick(to);
+        }
+        let (slots, terms, counts) = (&mut self.slots, self.terms, &mut self.counts);
         self.wheel.advance(to, |id, generation| {
             let slot = slots.get_mut(id as usize)?;
             // A slot that is due later has been filed for then.
@@ -125,7 +136,7 @@ impl<H: HandOver> Shard<H> {
                     true => Closing::Age,
                     false => Closing::Stalled,
                 };
-                wakers.extend(slot.end(why, to));
+                wakers.extend(end(slot, why, to, counts));
                 return None;
             }
             wakers.extend(slot.wake(to));
@@ -145,4 +156,13 @@ impl<H: HandOver> Shard<H> {
             slot.closing.is_some()
         })
     }
+}
+
+/// Ends a stream at the tick `now`, unless it has ended before. Answers whom to wake.
+fn end(slot: &mut Slot, why: Closing, now: u32, counts: &mut Counts) -> Option<Waker> {
+    if slot.closing.is_none() {
+        slot.closing = Some(why);
+        counts.ended[why as usize] += 1;
+    }
+    slot.wake(now)
 }

@@ -1,5 +1,7 @@
 //! What one shard does, step by step. The interleavings are in `model`.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::event_stream::encode::tests::parse;
 use crate::event_stream::event::{Event, NewEvent};
@@ -7,6 +9,7 @@ use crate::event_stream::hub::ring::RingBounds;
 use crate::event_stream::hub::slot::Opening;
 use crate::event_stream::id::Epoch;
 use crate::event_stream::request::Start;
+use crate::event_stream::selector::Selector;
 
 fn id(position: u64) -> EventId {
     EventId::new(Epoch::new(1), Position::from(position))
@@ -18,19 +21,28 @@ fn shard(events: usize) -> Shard {
     let bounds = RingBounds {
         events,
         bytes: 1 << 20,
+        age: u32::MAX,
     };
     shard.replace(Ring::new(id(10), bounds), &mut Vec::new());
     shard
 }
 
-fn open(shard: &mut Shard, selector: Selector) -> u32 {
-    let opening = Opening {
-        selector,
-        start: Start::Head,
+/// A public connection that never ends.
+fn opening(start: Start) -> Opening {
+    Opening {
+        selector: Selector::public(),
+        start,
         who: None,
         rechecks: false,
         ages: u32::MAX,
         expires: u32::MAX,
+    }
+}
+
+fn open(shard: &mut Shard, selector: Selector) -> u32 {
+    let opening = Opening {
+        selector,
+        ..opening(Start::Head)
     };
     let slot = shard.open(opening, &mut None);
     assert_eq!(data(shard, slot), [""; 0]);
@@ -117,11 +129,7 @@ fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
     shard.close(first);
     let opening = Opening {
         selector: Selector::public().only_types(["c"]),
-        start: Start::After(id(10)),
-        who: None,
-        rechecks: false,
-        ages: u32::MAX,
-        expires: u32::MAX,
+        ..opening(Start::After(id(10)))
     };
     let resumed = shard.open(opening, &mut None);
     assert_eq!(
@@ -196,20 +204,96 @@ fn a_reader_that_is_not_polled_costs_nothing_more_however_much_is_published() {
     assert!(grown.bytes_current < 4096, "{grown:?}");
 }
 
-#[test]
-fn a_connection_with_a_shared_filter_costs_the_hub_at_most_256_bytes() {
+/// Bytes that the hub keeps for one of 1,024 connections with these selectors and users.
+fn each_costs(of: impl Fn(usize) -> (Selector, Option<Arc<str>>)) -> u64 {
     let mut shard = shard(64);
+    let selectors: Vec<_> = (0..1024).map(of).collect();
     let grown = allocation_counter::measure(|| {
-        for user in 0..1024 {
-            let selector = match user % 2 {
-                0 => Selector::public().only_types(["a"]),
-                _ => Selector::public(),
+        for (selector, who) in &selectors {
+            let opening = Opening {
+                selector: selector.clone(),
+                who: who.clone(),
+                ..opening(Start::Head)
             };
-            open(&mut shard, selector);
+            let slot = shard.open(opening, &mut None);
+            assert_eq!(data(&mut shard, slot), [""; 0]);
         }
     });
-    let each = grown.bytes_current / 1024;
-    assert!(each <= 256, "{each}");
+    grown.bytes_current.unsigned_abs() / 1024
+}
+
+#[test]
+fn a_connection_costs_the_hub_at_most_256_bytes_and_512_with_a_filter_of_its_own() {
+    let user = |n: usize| Arc::<str>::from(format!("user {n}"));
+    let shared = each_costs(|n| match n % 2 {
+        0 => (Selector::public().only_types(["a"]), None),
+        _ => (Selector::public(), None),
+    });
+    let own_user = each_costs(|n| {
+        let who = user(n);
+        (Selector::public().only_users([Arc::clone(&who)]), Some(who))
+    });
+    let own_filter = each_costs(|n| {
+        let who = user(n);
+        let selector = Selector::public().only_users([Arc::clone(&who)]);
+        (selector.only_topics([format!("topic {n}")]), Some(who))
+    });
+    assert!(shared <= 256, "{shared}");
+    assert!(own_user <= 512, "{own_user}");
+    assert!(own_filter <= 512, "{own_filter}");
+}
+
+#[test]
+fn publishing_to_one_user_among_ten_thousand_looks_at_one_connection() {
+    let mut index = Index::default();
+    for slot in 0..10_000 {
+        let user: Arc<str> = format!("user {slot}").into();
+        let selector = Selector::public().only_users([Arc::clone(&user)]);
+        index.insert(slot, &selector, Some(&user));
+    }
+    let visits = |event: NewEvent| {
+        let mut visits = 0;
+        index.recipients(&event.address(), |_| visits += 1);
+        visits
+    };
+    assert_eq!(visits(event("a").for_user("user 7777")), 1);
+    assert_eq!(visits(event("a").for_user("nobody")), 0);
+    assert_eq!(visits(event("a")), 10_000);
+}
+
+#[test]
+fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
+    let mut shard = Shard::<Proved>::new(Terms {
+        per_user: 2,
+        ..TERMS
+    });
+    let bounds = RingBounds {
+        events: 8,
+        bytes: 1 << 20,
+        age: u32::MAX,
+    };
+    shard.replace(Ring::new(id(10), bounds), &mut Vec::new());
+    let join = |shard: &mut Shard| {
+        let who: Option<Arc<str>> = Some("u".into());
+        let slot = shard.open(
+            Opening {
+                who,
+                ..opening(Start::Head)
+            },
+            &mut None,
+        );
+        data(shard, slot);
+        slot
+    };
+    let ended =
+        |shard: &mut Shard, slot| matches!(shard.poll(slot, Waker::noop()), Step::Close(..));
+    let (first, second) = (join(&mut shard), join(&mut shard));
+    shard.close(first);
+    // In the place of the first, and younger than the second.
+    let third = join(&mut shard);
+    assert_eq!(third, first);
+    let fourth = join(&mut shard);
+    assert!(ended(&mut shard, second) && !ended(&mut shard, third) && !ended(&mut shard, fourth));
 }
 
 const TERMS: Terms = Terms {

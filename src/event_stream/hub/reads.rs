@@ -1,0 +1,268 @@
+//! Reads of the store by streams: only so many at once, and identical ones are one.
+//!
+//! A fleet of clients that resumes is no storm on the store: those who stand at the same place and
+//! want the same share one read, and the frames that it became.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::frame::Frames;
+use super::replay::deliverable;
+use super::stats::ReadMeters;
+use crate::event_stream::encode::Encoded;
+use crate::event_stream::id::EventId;
+use crate::event_stream::selector::Selector;
+use crate::event_stream::store::{Bounds, BoxError, DynStore, Page, Read};
+use crate::trace::emit;
+
+/// Where streams ask the store.
+pub(in crate::event_stream) struct Reads {
+    store: Arc<dyn DynStore>,
+    turns: Arc<Semaphore>,
+    under_way: Arc<UnderWay>,
+    told: Arc<Told>,
+}
+
+/// What is counted.
+struct Told {
+    asked: AtomicU64,
+    shared: AtomicU64,
+    failed: AtomicU64,
+    meters: ReadMeters,
+}
+
+/// What a stream wants to read.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(in crate::event_stream) struct Question {
+    pub(in crate::event_stream) from: From,
+    pub(in crate::event_stream) selector: Selector,
+}
+
+/// Where a read begins.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(in crate::event_stream) enum From {
+    /// After what the reader has seen.
+    After(EventId),
+    /// With so many of the newest.
+    Newest(usize),
+}
+
+/// What a read came to.
+#[derive(Clone, Debug)]
+pub(in crate::event_stream) enum Came {
+    /// A page, and what of it goes to the reader.
+    Page(Arc<Page>, Frames),
+    Gone(Bounds),
+    Failed,
+}
+
+impl Reads {
+    /// At most `turns` at once.
+    pub(super) fn new(store: Arc<dyn DynStore>, turns: usize) -> Self {
+        Self {
+            store,
+            turns: Arc::new(Semaphore::new(turns)),
+            under_way: Arc::default(),
+            told: Arc::new(Told {
+                asked: AtomicU64::new(0),
+                shared: AtomicU64::new(0),
+                failed: AtomicU64::new(0),
+                meters: ReadMeters::of("stream"),
+            }),
+        }
+    }
+
+    /// The answer to `question`, asked after `pause`.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped, others who share the read go on with it.
+    pub(in crate::event_stream) async fn answer(
+        &self,
+        question: Question,
+        pause: Duration,
+    ) -> Came {
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        let (answer, joined) = self.join(&question);
+        match answer.await {
+            // What a read that began before this one was asked calls gone may have come since.
+            Came::Gone(_) if joined => self.join(&question).0.await,
+            came => came,
+        }
+    }
+
+    /// Reads that were begun, askers who shared one that had been, and reads that failed.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let told = &self.told;
+        (count(&told.asked), count(&told.shared), count(&told.failed))
+    }
+
+    /// The read that answers `question`, and whether it had begun before.
+    fn join(&self, question: &Question) -> (Shared<Reading>, bool) {
+        let mut under_way = self.under_way.lock();
+        if let Some(answer) = under_way.get(question).and_then(WeakShared::upgrade) {
+            self.told.shared.fetch_add(1, Ordering::Relaxed);
+            return (answer, true);
+        }
+        self.told.asked.fetch_add(1, Ordering::Relaxed);
+        self.told.meters.read();
+        let (store, turns) = (Arc::clone(&self.store), Arc::clone(&self.turns));
+        let told = Arc::clone(&self.told);
+        let entry = Entry {
+            under_way: Arc::clone(&self.under_way),
+            question: question.clone(),
+        };
+        let answer = async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire().await.ok();
+            read(&*store, &entry.question)
+                .await
+                .unwrap_or_else(|error| {
+                    told.failed.fetch_add(1, Ordering::Relaxed);
+                    told.meters.failed();
+                    emit!(
+                        debug,
+                        { error = error },
+                        "a stream could not read the event log"
+                    );
+                    Came::Failed
+                })
+        };
+        let answer = answer.boxed().shared();
+        under_way.extend(answer.downgrade().map(|weak| (question.clone(), weak)));
+        (answer, false)
+    }
+}
+
+type Reading = BoxFuture<'static, Came>;
+
+/// Reads that have begun and have not ended, while somebody waits for them.
+#[derive(Default)]
+struct UnderWay(Mutex<Answers>);
+
+type Answers = HashMap<Question, WeakShared<Reading>, RandomState>;
+
+impl UnderWay {
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A read's entry, gone when it has ended or nobody waits for it any more.
+struct Entry {
+    under_way: Arc<UnderWay>,
+    question: Question,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let ended = self.under_way.lock().remove(&self.question);
+        drop(ended);
+    }
+}
+
+async fn read(store: &dyn DynStore, question: &Question) -> Result<Came, BoxError> {
+    let selector = &question.selector;
+    let (page, after) = match question.from {
+        From::Newest(limit) => (store.find_recent(selector, limit).await?, None),
+        From::After(after) => match store.read_after(after, selector, PAGE).await? {
+            Read::Gone(bounds) => return Ok(Came::Gone(bounds)),
+            // A page of another log is what the contract calls gone.
+            Read::Page(page) if page.next().epoch() != after.epoch() => {
+                return store.bounds().await.map(Came::Gone);
+            }
+            Read::Page(page) => (page, Some(after)),
+        },
+    };
+    let events = deliverable(&page, after, selector).map(Encoded::from);
+    let frames = Frames::of(events.map(Encoded::into_bytes));
+    Ok(Came::Page(Arc::new(page), frames))
+}
+
+impl fmt::Debug for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reads").finish_non_exhaustive()
+    }
+}
+
+/// Events of one read: what one slow reader may hold.
+const PAGE: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join;
+
+    use super::*;
+    use crate::event_stream::event::NewEvent;
+    use crate::event_stream::id::Position;
+    use crate::event_stream::store::{EventStore, MemoryStore};
+
+    /// Answers with what was true when it was asked, as late as the test says.
+    struct Late {
+        log: MemoryStore,
+        may_answer: Arc<Semaphore>,
+    }
+
+    impl EventStore for Late {
+        type Error = std::convert::Infallible;
+
+        async fn bounds(&self) -> Result<Bounds, Self::Error> {
+            EventStore::bounds(&self.log).await
+        }
+
+        async fn read_after(
+            &self,
+            cursor: EventId,
+            selector: &Selector,
+            limit: usize,
+        ) -> Result<Read, Self::Error> {
+            let read = EventStore::read_after(&self.log, cursor, selector, limit).await;
+            self.may_answer.acquire().await.unwrap().forget();
+            read
+        }
+
+        async fn find_recent(&self, _: &Selector, _: usize) -> Result<Page, Self::Error> {
+            unreachable!("nobody asks")
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_not_taken_from_a_read_that_began_before_it_could_have_come() {
+        let (log, may_answer) = (MemoryStore::new(), Arc::new(Semaphore::new(0)));
+        let late = Late {
+            log: log.clone(),
+            may_answer: Arc::clone(&may_answer),
+        };
+        let reads = Reads::new(Arc::new(late), 4);
+        let first = log.append(NewEvent::text("a", "").unwrap()).unwrap();
+        let next = Position::new(first.position().get() + 1);
+        let question = Question {
+            from: From::After(EventId::new(first.epoch(), next)),
+            selector: Selector::public(),
+        };
+        let ask = || reads.answer(question.clone(), Duration::ZERO);
+        let (invented, seen) = join(ask(), async {
+            // By now the position exists, and a client comes from another process with it.
+            log.append(NewEvent::text("a", "").unwrap()).unwrap();
+            may_answer.add_permits(2);
+            ask().await
+        })
+        .await;
+        assert!(matches!(invented, Came::Gone(_)), "{invented:?}");
+        assert!(matches!(seen, Came::Page(..)), "{seen:?}");
+        assert_eq!(reads.counts(), (2, 1, 0));
+        assert!(reads.under_way.lock().is_empty());
+    }
+}
