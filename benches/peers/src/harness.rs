@@ -21,9 +21,14 @@ pub enum Effort {
 
 impl Effort {
     fn turns(self) -> usize {
+        self.choose(301, 21)
+    }
+
+    /// One number or the other.
+    pub fn choose(self, full: usize, quick: usize) -> usize {
         match self {
-            Self::Full => 301,
-            Self::Quick => 21,
+            Self::Full => full,
+            Self::Quick => quick,
         }
     }
 }
@@ -144,7 +149,8 @@ fn print(title: &str, rows: &[Row]) {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The one in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -12,15 +12,19 @@ mod health;
 mod rate_limit;
 mod request;
 mod security_headers;
+mod sse;
 
 use harness::Effort;
 
 fn main() {
     let mut effort = Effort::Full;
     let mut wanted = String::new();
-    for argument in std::env::args().skip(1) {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
+            // A process of ours that is measured from outside.
+            "--serve" => return sse::serve(&arguments.next().unwrap_or_default()),
             _ => wanted = argument,
         }
     }
@@ -38,4 +42,6 @@ fn main() {
             contest.run(effort);
         }
     }
+    sse::targeted(effort, &wanted);
+    sse::run(effort, &wanted);
 }

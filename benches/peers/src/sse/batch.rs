@@ -1,0 +1,112 @@
+//! Many events for one user each, in one batch, without sockets: what the hub itself costs.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bartizan::body::ResponseBody;
+use bartizan::event_stream::{EventBody, EventHub, EventStream, Grant, MemoryStore, NewEvent};
+use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
+use http_body::Body;
+use tokio::sync::broadcast;
+use tower::ServiceExt;
+
+use crate::harness::{Effort, median};
+
+const TITLE: &str = "SSE, a batch of targeted events in one process";
+
+/// One event for each of many users at once, per delivery.
+pub fn targeted(effort: Effort, wanted: &str) {
+    if !TITLE.contains(wanted) {
+        return;
+    }
+    let users = effort.choose(8000, 500);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime without I/O");
+    let (mut walked, mut listed) = (Vec::new(), Vec::new());
+    for _ in 0..effort.choose(5, 3) {
+        walked.push(walk(users));
+        listed.push(runtime.block_on(hub(users)));
+    }
+    println!("\n{TITLE}, {users} users");
+    println!("{:<48} {:>18}", "", "ns/delivery");
+    println!(
+        "{:<48} {:>18.1}",
+        "tokio broadcast, everyone walks the batch",
+        median(walked)
+    );
+    println!(
+        "{:<48} {:>18.1}",
+        "bartizan, tailer and store included",
+        median(listed)
+    );
+}
+
+fn walk(users: usize) -> f64 {
+    let (send, _) = broadcast::channel::<(usize, Bytes)>(users.next_power_of_two());
+    let mut readers: Vec<_> = (0..users).map(|_| send.subscribe()).collect();
+    let event = Bytes::from(vec![b'x'; 150]);
+    for user in 0..users {
+        let _ = send.send((user, event.clone()));
+    }
+    let started = Instant::now();
+    let mut delivered = 0;
+    for (own, reader) in readers.iter_mut().enumerate() {
+        while let Ok((user, _)) = reader.try_recv() {
+            delivered += usize::from(user == own);
+        }
+    }
+    assert_eq!(delivered, users);
+    started.elapsed().as_nanos() as f64 / users as f64
+}
+
+async fn hub(users: usize) -> f64 {
+    let store = MemoryStore::new();
+    let (hub, tailer) = EventHub::builder(store.clone())
+        .ring(1 << 16, 64 << 20)
+        .build();
+    let tailer = tokio::spawn(tailer);
+    while hub.head().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let mut streams = Vec::new();
+    for user in 0..users {
+        let user: Arc<str> = user.to_string().into();
+        let own = Arc::clone(&user);
+        let events = EventStream::new(hub.clone())
+            .authorize(move |_: &Parts| Ok(Grant::user(Arc::clone(&own))));
+        let request = Request::new(());
+        let Ok(answer) = events.oneshot(request).await;
+        let mut body = answer.into_body();
+        while take(&mut body) > 0 {}
+        streams.push((user, body));
+    }
+    let mut last = None;
+    for (user, _) in &streams {
+        let event = NewEvent::text("tick", "#").expect("a type");
+        last = store.append(event.for_user(Arc::clone(user))).ok();
+    }
+    let started = Instant::now();
+    while hub.head() != last {
+        tokio::task::yield_now().await;
+    }
+    let delivered: usize = streams.iter_mut().map(|(_, body)| take(body)).sum();
+    let elapsed = started.elapsed();
+    assert_eq!(delivered, users);
+    tailer.abort();
+    elapsed.as_nanos() as f64 / users as f64
+}
+
+/// Polls once, and counts what came.
+fn take(body: &mut ResponseBody<EventBody>) -> usize {
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(body).poll_frame(&mut context) {
+        Poll::Ready(Some(_)) => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,306 @@
+//! The servers: what each contestant would write.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::io::BufRead;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use axum::routing::get;
+use bartizan::event_stream::{Denied, EventHub, EventStream, Grant, MemoryStore, NewEvent};
+use bytes::Bytes;
+use futures::Stream;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc};
+use tower::{Service, service_fn};
+
+/// A contestant, and the server that it runs on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Bytes written to sockets, with no HTTP: what the kernel costs.
+    Floor,
+    /// The usual recipe.
+    Broadcast,
+    Axum,
+    Hyper,
+    /// A body that says nothing: what the server costs for an open connection.
+    Silent,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Floor,
+        Self::Broadcast,
+        Self::Axum,
+        Self::Hyper,
+        Self::Silent,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor: raw TCP",
+            Self::Broadcast => "axum::serve, Sse, tokio broadcast and a filter",
+            Self::Axum => "bartizan on axum::serve",
+            Self::Hyper => "bartizan on bare hyper",
+            Self::Silent => "floor: bare hyper, a body that says nothing",
+        }
+    }
+
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Broadcast => "broadcast",
+            Self::Axum => "axum",
+            Self::Hyper => "hyper",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+/// What the other process asks for, a line each.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    /// An event for one user.
+    One(usize),
+    /// So many events for all.
+    All(usize),
+}
+
+impl Order {
+    fn read(line: &str) -> Option<Self> {
+        let (what, number) = line.split_once(' ')?;
+        let number = number.parse().ok()?;
+        match what {
+            "one" => Some(Self::One(number)),
+            "all" => Some(Self::All(number)),
+            _ => None,
+        }
+    }
+}
+
+type Orders = mpsc::UnboundedReceiver<Order>;
+
+/// Serves as `flag` says, until standard input ends.
+pub fn run(flag: &str) {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.flag() == flag);
+    let kind = kind.expect("a contestant");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("{}", listener.local_addr().expect("an address").port());
+        let (send, orders) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines() {
+                let order = line.ok().as_deref().and_then(Order::read);
+                let Some(order) = order else { break };
+                if send.send(order).is_err() {
+                    break;
+                }
+            }
+            std::process::exit(0);
+        });
+        match kind {
+            Kind::Floor => floor(listener, orders).await,
+            Kind::Broadcast => recipe(listener, orders).await,
+            Kind::Axum => {
+                let app = Router::new().route_service("/events", hub(orders));
+                axum::serve(listener, app).await.expect("it serves");
+            }
+            Kind::Hyper => bare(listener, hub(orders)).await,
+            Kind::Silent => bare(listener, service_fn(silent)).await,
+        }
+    });
+}
+
+/// A hundred bytes, one of which is what the crowd counts.
+fn data() -> String {
+    format!("#{}", "x".repeat(99))
+}
+
+fn hub(mut orders: Orders) -> EventStream {
+    let store = MemoryStore::new();
+    let (hub, tailer) = EventHub::builder(store.clone()).build();
+    tokio::spawn(tailer);
+    tokio::task::spawn_local(async move {
+        let data = data();
+        while let Some(order) = orders.recv().await {
+            let event = NewEvent::text("tick", data.as_str()).expect("a type");
+            let append = |event| store.append(event).expect("it is small");
+            match order {
+                Order::One(user) => {
+                    append(event.for_user(user.to_string()));
+                }
+                Order::All(count) => (0..count).for_each(|_| {
+                    append(event.clone());
+                }),
+            }
+        }
+    });
+    // `?user=` would leave public events out, so this says who calls.
+    EventStream::new(hub).authorize(|request: &http::request::Parts| {
+        let query = request.uri.query().ok_or_else(Denied::unauthorized)?;
+        let user = query
+            .strip_prefix("caller=")
+            .ok_or_else(Denied::unauthorized)?;
+        Ok(Grant::user(user))
+    })
+}
+
+async fn bare<S, B>(listener: TcpListener, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + 'static,
+    S: Send,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    loop {
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let _ = socket.set_nodelay(true);
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service));
+    }
+}
+
+fn silent(_: Request<Incoming>) -> Ready<Result<Response<Silent>, Infallible>> {
+    ready(Ok(Response::new(Silent { opened: false })))
+}
+
+struct Silent {
+    opened: bool,
+}
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match std::mem::replace(&mut self.opened, true) {
+            false => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b":\n\n"))))),
+            true => Poll::Pending,
+        }
+    }
+}
+
+async fn recipe(listener: TcpListener, mut orders: Orders) {
+    let (send, _) = broadcast::channel(16_384);
+    let publish = send.clone();
+    tokio::spawn(async move {
+        let mut id = 0_u64;
+        let data: Arc<str> = data().into();
+        while let Some(order) = orders.recv().await {
+            let (user, count) = match order {
+                Order::One(user) => (Some(user), 1),
+                Order::All(count) => (None, count),
+            };
+            for _ in 0..count {
+                id += 1;
+                let data = Arc::clone(&data);
+                let _ = publish.send(Tick { id, user, data });
+            }
+        }
+    });
+    let app = Router::new().route("/events", get(ticks)).with_state(send);
+    axum::serve(listener, app).await.expect("it serves");
+}
+
+#[derive(Clone)]
+struct Tick {
+    id: u64,
+    user: Option<usize>,
+    data: Arc<str>,
+}
+
+#[derive(Deserialize)]
+struct Who {
+    caller: usize,
+}
+
+async fn ticks(
+    Query(who): Query<Who>,
+    State(send): State<broadcast::Sender<Tick>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let stream = futures::stream::unfold(send.subscribe(), move |mut ticks| async move {
+        loop {
+            let tick = ticks.recv().await.ok()?;
+            if tick.user.is_none_or(|user| user == who.caller) {
+                let event = Event::default().id(tick.id.to_string()).event("tick");
+                return Some((Ok(event.data(&tick.data)), ticks));
+            }
+        }
+    });
+    Sse::new(stream).keep_alive(KeepAlive::default())
+}
+
+async fn floor(listener: TcpListener, mut orders: Orders) {
+    let open: Rc<RefCell<HashMap<usize, Rc<TcpStream>>>> = Rc::default();
+    let accepted = Rc::clone(&open);
+    tokio::task::spawn_local(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let _ = socket.set_nodelay(true);
+            let open = Rc::clone(&accepted);
+            tokio::task::spawn_local(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    socket.read_buf(&mut head).await.expect("a head");
+                }
+                let text = String::from_utf8_lossy(&head);
+                let user = text
+                    .split(['=', ' '])
+                    .nth(2)
+                    .and_then(|user| user.parse().ok());
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n:\n\n";
+                socket.write_all(answer).await.expect("it takes a head");
+                open.borrow_mut()
+                    .insert(user.expect("a user"), Rc::new(socket));
+            });
+        }
+    });
+    let mut id = 0;
+    while let Some(order) = orders.recv().await {
+        let (who, count): (Vec<_>, _) = match order {
+            Order::One(user) => (open.borrow().get(&user).cloned().into_iter().collect(), 1),
+            Order::All(count) => (open.borrow().values().cloned().collect(), count),
+        };
+        let mut bytes = String::new();
+        for _ in 0..count {
+            id += 1;
+            bytes.push_str(&format!("id: {id}\nevent: tick\ndata: {}\n\n", data()));
+        }
+        for socket in who {
+            write_all(&socket, bytes.as_bytes()).await;
+        }
+    }
+}
+
+async fn write_all(socket: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match socket.try_write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(_) => socket.writable().await.expect("it is open"),
+        }
+    }
+}
