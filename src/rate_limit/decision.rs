@@ -42,6 +42,14 @@ impl Decision {
         }
     }
 
+    /// The decision about checks that have all passed, but for shadows.
+    pub(super) fn passed(verdicts: SmallVec<[Verdict; 4]>) -> Self {
+        Self {
+            allowed: true,
+            verdicts,
+        }
+    }
+
     /// Whether the request may pass.
     #[must_use]
     pub fn is_allowed(&self) -> bool {

@@ -99,35 +99,34 @@ impl<C: Cell> Buckets<C> {
                 charges.extend(charge);
             }
         }
-        Decision::new(checks, verdicts)
+        Decision::passed(verdicts)
     }
 
     /// The same for one check, which has no other to be undone for.
     fn check_one(&self, check: &Check<'_>, clock: &Clock) -> Verdict {
         let spot = self.look(check);
         let now = self.now(clock);
-        let home = spot.home;
-        // The usual case: a caller that is known, and by one entry.
-        if home.is_only() && check.cells() > 0 {
-            let quota = check.quota();
-            match gcra::take(quota, home.seen.tat, now, check.cells()) {
-                take @ Take::Passed(tat) => {
-                    if self.home.renew(home, tat) {
-                        return verdict(quota, tat, now, take);
-                    }
+        if check.cells() > 0 {
+            let order = Order::new(check, &spot, now);
+            match self.home.attempt(spot.home, order) {
+                Attempt::Taken(receipt) => {
+                    let tat = receipt.after.tat;
+                    return verdict(check.quota(), tat, now, Take::Passed(tat));
                 }
-                take => {
+                Attempt::Refused { tat, take } => {
                     self.heal(check, &spot, now);
-                    return verdict(quota, home.seen.tat, now, take);
+                    return verdict(check.quota(), tat, now, take);
                 }
+                // Seldom: out of the way of those who know their place.
+                Attempt::Full | Attempt::Raced => {}
             }
         }
-        self.check_other(check, spot, now, clock)
+        self.check_again(check, spot, now, clock)
     }
 
-    /// The same for a newcomer, or a caller who has been raced for.
+    /// The same for a check that costs nothing, or whose first attempt came to nothing.
     #[inline(never)]
-    fn check_other(&self, check: &Check<'_>, spot: Spot, now: u64, clock: &Clock) -> Verdict {
+    fn check_again(&self, check: &Check<'_>, spot: Spot, now: u64, clock: &Clock) -> Verdict {
         let (_, verdict) = self.take(check, spot, now, clock);
         if !verdict.has_passed() {
             self.heal(check, &spot, now);
@@ -235,13 +234,7 @@ impl<C: Cell> Buckets<C> {
             );
         }
         loop {
-            let order = Order {
-                tag: check.bucket(),
-                floor: spot.floor(now),
-                quota,
-                cost: check.cells(),
-                now,
-            };
+            let order = Order::new(check, &spot, now);
             let mut attempt = self.home.attempt(spot.home, order);
             let spilled = matches!(attempt, Attempt::Full);
             if spilled {
@@ -298,6 +291,18 @@ impl<C: Cell> Buckets<C> {
             _ if spot.home.own => self.home.amend(spot.home, late),
             Some(place) if place.own => self.spill.amend(place, late),
             _ => {}
+        }
+    }
+}
+
+impl Order {
+    fn new(check: &Check<'_>, spot: &Spot, now: u64) -> Self {
+        Self {
+            tag: check.bucket(),
+            floor: spot.floor(now),
+            quota: check.quota(),
+            cost: check.cells(),
+            now,
         }
     }
 }

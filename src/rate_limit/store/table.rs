@@ -76,11 +76,6 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Whether it is the key's own, and the key has no other.
-    pub(super) fn is_only(&self) -> bool {
-        self.own && !self.twin
-    }
-
     /// The TAT that a key starts from here; `None` if the set is full of buckets in use. A newcomer
     /// starts from `floor`.
     pub(super) fn tat(&self, now: u64, floor: u64) -> Option<u64> {
@@ -163,24 +158,31 @@ impl<C: Cell> Table<C> {
     }
 
     /// Where `tag` is, or where it would go.
+    #[inline]
     pub(super) fn find(&self, set: usize, tag: u64) -> Place {
-        let mut best = self.look(set, 0, tag);
-        for way in 1..WAYS {
-            let place = self.look(set, way, tag);
-            if best.own {
-                best.twin |= place.own;
-            } else if place.own || place.seen.tat < best.seen.tat {
-                best = place;
-            }
+        let cells = &self.sets[set].0;
+        // In this order: what comes after the key's own entry was looked at after it.
+        let entries: [Entry; WAYS] = std::array::from_fn(|way| cells[way].load());
+        let is_own = |entry: &Entry| entry.tag == tag;
+        let (way, own) = match entries.iter().position(is_own) {
+            Some(way) => (way, true),
+            None => (earliest(&entries), false),
+        };
+        let twin = own
+            && (entries[way + 1..].iter().any(is_own)
+                // The ways before were looked at before; see the module's rule.
+                || cells[..way].iter().any(|cell| is_own(&cell.load())));
+        Place {
+            set,
+            way,
+            seen: entries[way],
+            own,
+            twin,
         }
-        if best.own {
-            // The ways before were looked at before; see the module's rule.
-            best.twin |= (0..best.way).any(|way| self.look(set, way, tag).own);
-        }
-        best
     }
 
     /// Tries once to take the cells that `order` asks for.
+    #[inline]
     pub(super) fn attempt(&self, place: Place, order: Order) -> Attempt {
         let tag = order.tag;
         let Some(tat) = place.tat(order.now, order.floor) else {
@@ -197,13 +199,11 @@ impl<C: Cell> Table<C> {
         // Undoing an insertion leaves a full bucket behind, which is free, and means the same.
         let mut before = Entry { tag, tat };
         if !place.own || place.twin {
-            for way in (0..WAYS).filter(|way| *way != place.way) {
-                match self.charge(place.set, way, order) {
-                    None => {}
-                    // Of two charges one cannot tell which to put back: they stay.
-                    Some((_, Take::Passed(_))) => before = after,
-                    Some((tat, take)) => return Attempt::Refused { tat, take },
-                }
+            match self.charge_others(place, order) {
+                Ok(false) => {}
+                // Of two charges one cannot tell which to put back: they stay.
+                Ok(true) => before = after,
+                Err((tat, take)) => return Attempt::Refused { tat, take },
             }
         }
         Attempt::Taken(Receipt {
@@ -214,9 +214,21 @@ impl<C: Cell> Table<C> {
         })
     }
 
-    /// Gives a key's own entry another TAT, if it still is what was seen.
-    pub(super) fn renew(&self, place: Place, tat: u64) -> bool {
-        self.replace(place, Entry { tat, ..place.seen })
+    /// Takes cells from the key's entries but the one at `place`; tells whether there were any.
+    ///
+    /// # Errors
+    ///
+    /// One does not have them: the TAT it has, and what came of it.
+    fn charge_others(&self, place: Place, order: Order) -> Result<bool, (u64, Take)> {
+        let mut charged = false;
+        for way in (0..WAYS).filter(|way| *way != place.way) {
+            match self.charge(place.set, way, order) {
+                None => {}
+                Some((_, Take::Passed(_))) => charged = true,
+                Some(refused) => return Err(refused),
+            }
+        }
+        Ok(charged)
     }
 
     /// Takes cells from one cell if it is the key's; returns the TAT it had and what came of it.
@@ -258,7 +270,7 @@ impl<C: Cell> Table<C> {
     /// Changes the TAT that was seen in a key's own place, if it still is what was seen.
     pub(super) fn amend(&self, place: Place, change: impl Fn(u64) -> Option<u64>) {
         if let Some(tat) = change(place.seen.tat) {
-            self.renew(place, tat);
+            self.replace(place, Entry { tat, ..place.seen });
         }
     }
 
@@ -298,6 +310,14 @@ impl<C: Cell> Table<C> {
             .filter(|way| self.look(set, *way, tag).own)
             .count()
     }
+}
+
+/// The way whose bucket is full first, the lowest of several.
+fn earliest(entries: &[Entry; WAYS]) -> usize {
+    (1..WAYS).fold(0, |best, way| match entries[way].tat < entries[best].tat {
+        true => way,
+        false => best,
+    })
 }
 
 const WAYS: usize = 4;
