@@ -10,13 +10,14 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, MatchedPath, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use bartizan::client::ClientSource;
-use bartizan::event_stream::{EventHub, EventStream, MemoryStore, NewEvent};
+use bartizan::event_stream::{EventHub, EventStream, MemoryStore, NewEvent, WebSockets};
 use bartizan::health::{Dependency, Health};
 use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, Route, key};
 use bartizan::security_headers::{SecurityHeaders, SecurityHeadersLayer};
@@ -52,6 +53,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let store = MemoryStore::new();
     let (hub, tailer) = EventHub::builder(store.clone()).build();
+    // The stream, and the same over WebSockets for pages of this site: each is a task of its own.
+    let sockets = WebSockets::driven_by(tokio::spawn).client(&client);
+    let events = EventStream::new(hub.clone()).websockets(sockets);
 
     // What works in the background is the host's to run; nothing in the crate spawns.
     tokio::spawn(driver);
@@ -71,9 +75,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/orders", post(order))
         .with_state(store)
         // A service like any other. Below the limit: opening a stream counts as one request.
-        .route_service("/events", EventStream::new(hub.clone()))
+        .route_service("/events", events)
         .layer(guards);
 
+    let draining = hub.clone();
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     axum::serve(
@@ -84,10 +89,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         if tokio::signal::ctrl_c().await.is_ok() {
             // Load balancers see it first; then streams end, each with a time to come back at.
             health.drain();
-            hub.drain();
+            draining.drain();
         }
     })
     .await?;
+    // The server does not wait for connections that became WebSockets.
+    for _ in 0..100 {
+        if hub.stats().connections > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::error::Error;
 
 use bartizan::client::{ClientSource, PeerAddr};
-use bartizan::event_stream::{EventHub, EventStream, MemoryStore, NewEvent};
+use bartizan::event_stream::{EventHub, EventStream, MemoryStore, NewEvent, WebSockets};
 use bartizan::health::{Dependency, Health};
 use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, key};
 use bartizan::security_headers::{SecurityHeaders, SecurityHeadersLayer};
@@ -46,7 +46,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let store = MemoryStore::new();
     let (hub, tailer) = EventHub::builder(store.clone()).build();
-    let events = EventStream::new(hub.clone());
+    // The stream, and the same over WebSockets for pages of this site: each is a task of its own.
+    let sockets = WebSockets::driven_by(tokio::spawn).client(&client);
+    let events = EventStream::new(hub.clone()).websockets(sockets);
 
     // What works in the background is the host's to run; nothing in the crate spawns.
     tokio::spawn(driver);
@@ -80,6 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let service = TowerToHyperService::new(PeerAddr::layer(peer).layer(app.clone()));
         tokio::spawn(async move {
             let connections = auto::Builder::new(TokioExecutor::new());
+            // Without upgrades no connection could become a WebSocket.
             let connection =
                 connections.serve_connection_with_upgrades(TokioIo::new(socket), service);
             if let Err(error) = connection.await {

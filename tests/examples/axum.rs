@@ -17,3 +17,8 @@ async fn a_burst_is_turned_away_but_not_the_probes() {
 async fn a_stream_carries_what_is_posted() {
     stack::a_stream_carries_what_is_posted(&Example::start("axum")).await;
 }
+
+#[tokio::test]
+async fn a_socket_carries_what_is_posted_to_pages_of_this_site() {
+    stack::a_socket_carries_what_is_posted_to_pages_of_this_site(&Example::start("axum")).await;
+}

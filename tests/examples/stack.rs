@@ -1,8 +1,14 @@
 //! What the hyper and the axum example both promise.
 
+use futures::StreamExt;
 use http::Method;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::Error;
 
-use crate::call::{get, header, read_until, send};
+use crate::call::{DEADLINE, get, header, read_until, send};
 use crate::example::Example;
 
 /// More than any example lets through at once.
@@ -69,4 +75,35 @@ pub(crate) async fn a_stream_carries_what_is_posted(example: &Example) {
     assert_eq!(posted.status(), 201);
     let block = read_until(&mut stream, "event: order.created\n").await;
     assert!(block.contains("id: "), "{block}");
+}
+
+pub(crate) async fn a_socket_carries_what_is_posted_to_pages_of_this_site(example: &Example) {
+    let host = example.url.strip_prefix("http://").unwrap();
+    let open = async |origin: &str| {
+        let mut request = format!("ws://{host}/events").into_client_request().unwrap();
+        request
+            .headers_mut()
+            .insert("origin", origin.parse().unwrap());
+        let connection = TcpStream::connect(host).await.unwrap();
+        client_async(request, connection).await
+    };
+    let (mut socket, _) = open(&example.url).await.unwrap();
+    // The first message is there before there is any event.
+    assert!(timeout(DEADLINE, socket.next()).await.unwrap().is_some());
+    let posted = send(example, Method::POST, "/orders").await;
+    assert_eq!(posted.status(), 201);
+    let told = async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            if message.contains(r#""type":"order.created""#) {
+                return message;
+            }
+        }
+    };
+    let message = timeout(DEADLINE, told).await.unwrap();
+    assert!(message.starts_with(r#"{"id":""#), "{message}");
+    match open("http://elsewhere.example").await {
+        Err(Error::Http(answer)) => assert_eq!(answer.status(), 403),
+        other => panic!("{other:?}"),
+    }
 }

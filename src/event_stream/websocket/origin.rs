@@ -92,6 +92,10 @@ pub(super) fn is_welcome(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
     use super::*;
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
@@ -176,5 +180,47 @@ mod tests {
         let absolute = Uri::from_static("http://b.example/");
         assert!(!welcome(&[host, own], &absolute));
         assert!(welcome(&[host, ("origin", "http://b.example")], &absolute));
+    }
+
+    #[test]
+    fn ten_thousand_garbled_origins_are_none_or_have_one_spelling() {
+        let pieces = [
+            "http",
+            "https",
+            "HTTP",
+            "ws",
+            "null",
+            ":",
+            "://",
+            "/",
+            "a",
+            "A.example",
+            ".",
+            "[",
+            "]",
+            "::1",
+            "80",
+            "443",
+            "65536",
+            "@",
+            "?",
+            "#",
+            "%",
+            " ",
+            "\u{e9}",
+            "-",
+        ];
+        let garbled = prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..7);
+        let mut runner = TestRunner::deterministic();
+        let mut parsed = 0;
+        for _ in 0..10_000 {
+            let text = garbled.new_tree(&mut runner).unwrap().current().concat();
+            if let Some(origin) = Origin::parse(&text) {
+                assert_eq!(Origin::parse(&origin.0).as_ref(), Some(&origin), "{text}");
+                assert!(origin.0.len() <= text.len());
+                parsed += 1;
+            }
+        }
+        assert!(parsed > 30, "{parsed}");
     }
 }

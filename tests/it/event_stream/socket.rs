@@ -1,8 +1,15 @@
 //! A client of the WebSocket form, over a real hyper server and a connection in memory.
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
+use std::convert::Infallible;
+use std::error::Error;
+
 use bartizan::event_stream::{EventStream, WebSockets};
+use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -11,6 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 use tokio_tungstenite::{WebSocketStream, client_async};
+use tower::Service;
 
 /// What came over a socket.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +40,21 @@ pub(super) struct Socket {
 /// Serves the stream with sockets, one connection, and gives its other end. Each direction holds
 /// `size` bytes.
 pub(super) fn serve(events: &EventStream, size: usize) -> DuplexStream {
+    serve_with(events.clone(), size)
+}
+
+/// The same for a whole application.
+pub(super) fn serve_with<S, B>(service: S, size: usize) -> DuplexStream
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let (client, server) = duplex(size);
-    let service = TowerToHyperService::new(events.clone());
+    let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .serve_connection(TokioIo::new(server), service)
         .with_upgrades();

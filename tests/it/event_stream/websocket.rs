@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use tower::ServiceExt;
 
 use super::reader::{Answer, Reader, ask, read};
-use super::socket::{Heard, Socket, answer_to, raw, serve, with_sockets};
+use super::socket::{Heard, Socket, answer_to, raw, serve, serve_with, with_sockets};
 use super::{event, feed, public, settle};
 
 const HANDSHAKE: [(&str, &str); 5] = [
@@ -320,6 +320,10 @@ async fn the_close_code_says_why_and_the_last_message_where_to_go_on() {
     assert_eq!(hub.revoke("u1"), 1);
     assert_eq!(told(socket.end().await, &socket), (1008, "revoked".into()));
 
+    let (_hub, _tailer, mut socket) = make().await;
+    socket.say(Message::Close(None)).await;
+    assert_eq!(socket.end().await.1, Heard::Close(1005, String::new()));
+
     let (_hub, tailer, mut socket) = make().await;
     tailer.abort();
     assert_eq!(told(socket.end().await, &socket), (1013, "stale".into()));
@@ -485,4 +489,32 @@ async fn a_socket_that_is_dropped_or_never_handed_over_frees_its_place() {
     let mut all = Vec::new();
     let ended = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut all)).await;
     assert!(ended.is_ok(), "the connection ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_makes_room_for_a_newer_stream_of_its_user_and_says_so() {
+    let store = MemoryStore::new();
+    let hub = feed(EventHub::builder(store).max_per_user(1));
+    settle().await;
+    let events = with_sockets(EventStream::new(hub.clone()).authorize(own));
+    let mut first = Socket::open(&events, "").await;
+    first.json().await;
+    let mut second = Socket::open(&events, "").await;
+    let (last, close) = first.end().await;
+    assert_eq!(last.unwrap()["type"], "superseded");
+    assert_eq!(close, Heard::Close(1008, "superseded".into()));
+    assert_eq!(first.heard().await, Heard::End);
+    settle().await;
+    assert!(second.json().await["retry"].is_number());
+    assert_eq!(hub.stats().connections, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_axum_it_is_a_service_like_any_other() {
+    let (store, _hub, events) = public().await;
+    store.append(event("a", "hello")).unwrap();
+    settle().await;
+    let router: axum::Router = axum::Router::new().route_service("/", with_sockets(events));
+    let mut socket = Socket::over(serve_with(router, 4096), "?recent=1").await;
+    assert_eq!(socket.event().await["data"], "hello");
 }
