@@ -140,6 +140,15 @@ fn a_shutdown_closes_sockets_and_waits_for_their_goodbyes() {
 }
 
 #[test]
+fn who_says_too_much_is_told_so_before_the_connection_goes() {
+    let demo = Demo::start();
+    let mut socket = Socket::open(&demo, "", &[]).unwrap();
+    // More than what lies between here and there takes: what is not read there would reset it.
+    let _ = socket.0.send(Message::binary(vec![0; 16 << 20]));
+    assert_eq!(socket.closed(), 1009);
+}
+
+#[test]
 fn a_handshake_counts_as_a_read() {
     let demo = Demo::with(&["--reads-per-second", "3"]);
     let refused = (0..50).find_map(|_| Socket::open(&demo, "", &[]).err());

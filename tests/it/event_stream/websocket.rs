@@ -418,6 +418,22 @@ async fn a_client_that_is_there_stays_and_one_that_is_not_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_shows_signs_of_life_and_takes_nothing_is_given_up_too() {
+    let (store, hub, events) = public().await;
+    let mut deaf = raw(serve(&with_sockets(events), 1024)).await;
+    store.append(event("a", &"x".repeat(5000))).unwrap();
+    settle().await;
+    let mut seconds = 0;
+    while hub.stats().connections > 0 {
+        deaf.write_all(b"\x8a\x80\0\0\0\0").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        seconds += 1;
+        assert!(seconds < 40);
+    }
+    assert!(seconds >= 29, "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_client_gets_everything_and_meanwhile_nothing_piles_up() {
     const EVENTS: usize = 2000;
     let store = MemoryStore::new();
