@@ -26,6 +26,11 @@ pub(crate) struct Args {
         expect(dead_code, reason = "a build that lacks it refuses the flag")
     )]
     pub(crate) redis_url: Option<String>,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "a build that lacks it refuses the flag")
+    )]
+    pub(crate) database_url: Option<String>,
 }
 
 /// What the command line asked for.
@@ -49,7 +54,10 @@ Usage: demo [FLAGS]      each flag is also a variable of the environment: --data
   --trusted-proxy CIDR       believe X-Forwarded-For and X-Forwarded-Proto from these peers
                              (repeatable; separated by commas in TRUSTED_PROXY)
   --streams-per-user N       event streams that one user may hold open   [no limit]
-  --redis-url URL            share the limits with every demo on the same Redis (needs `--features redis`)
+  --redis-url URL            share the limits with every demo on the same Redis, and the event log unless
+                             --database-url names another place for it (needs `--features redis`)
+  --database-url URL         keep transactions and events in this PostgreSQL, shared with every demo on it
+                             (needs `--features postgres`)
   --help                     print this";
 
 impl Command {
@@ -129,6 +137,7 @@ impl Args {
             },
             streams_per_user: value(given, STREAMS, "a whole number of at least 1")?,
             redis_url: built_in(given, REDIS_URL, "redis", cfg!(feature = "redis"))?,
+            database_url: built_in(given, DATABASE_URL, "postgres", cfg!(feature = "postgres"))?,
         })
     }
 }
@@ -216,6 +225,7 @@ const WRITES: &str = "--writes-per-second";
 const TRUSTED_PROXY: &str = "--trusted-proxy";
 const STREAMS: &str = "--streams-per-user";
 pub(crate) const REDIS_URL: &str = "--redis-url";
+pub(crate) const DATABASE_URL: &str = "--database-url";
 const FLAGS: &[&str] = &[
     LISTEN,
     DATA_DIR,
@@ -224,6 +234,7 @@ const FLAGS: &[&str] = &[
     TRUSTED_PROXY,
     STREAMS,
     REDIS_URL,
+    DATABASE_URL,
 ];
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What several demos share.
 
+use bartizan::health::{Dependency, probe};
+
 use crate::args::{self, BadFlag};
 
 /// A client of the Redis at `url`, which need not be up yet.
@@ -11,4 +13,9 @@ pub(crate) fn client(url: &str) -> Result<redis::Client, BadFlag> {
             "a URL such as redis://127.0.0.1/",
         )
     })
+}
+
+/// Redis, as health sees it: shared, since every demo sees the same.
+pub(crate) fn dependency(client: redis::Client) -> Dependency {
+    Dependency::shared("redis", probe::redis(client))
 }

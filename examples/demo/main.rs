@@ -2,11 +2,8 @@
 //!
 //! `cargo run --example demo` serves it; the README beside this file says what to look at.
 
-use std::fs::DirBuilder;
 use std::future::Future;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +16,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::api::App;
 use self::args::{Args, BadFlag, Command};
-use self::repository::Repository;
 use self::session::Sessions;
 
 mod api;
@@ -28,6 +24,7 @@ mod changes;
 #[cfg(feature = "redis")]
 mod fleet;
 mod guards;
+mod open;
 mod page;
 mod repository;
 mod serve;
@@ -70,9 +67,9 @@ async fn run(args: Args) -> Result<(), Failure> {
         .await
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let repository = open(&args.data_dir)?;
+    let repository = open::open(&args).await?;
     #[cfg(feature = "redis")]
-    let _client = args.redis_url.as_deref().map(fleet::client).transpose()?;
+    let client = args.redis_url.as_deref().map(fleet::client).transpose()?;
     let clients = match &args.trusted_proxies {
         Some(proxies) => ClientSource::peer().behind(proxies.clone()),
         None => ClientSource::peer(),
@@ -80,7 +77,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let sessions = Sessions::new(repository.session_key());
 
     // Who has no session sees what is public; who has one, their own events as well.
-    let mut builder = EventHub::builder(repository.clone()).retry(Duration::from_secs(1));
+    let mut builder = EventHub::builder(repository.log()).retry(Duration::from_secs(1));
     if let Some(most) = args.streams_per_user {
         builder = builder.max_per_user(most.get());
     }
@@ -96,6 +93,10 @@ async fn run(args: Args) -> Result<(), Failure> {
     let mut health = Health::for_build(build);
     for dependency in repository.dependencies().map_err(Failure::other)? {
         health = health.dependency(dependency);
+    }
+    #[cfg(feature = "redis")]
+    if let Some(client) = client {
+        health = health.dependency(fleet::dependency(client));
     }
     // Everybody may see names, states and latencies. Error texts nobody sees: they are only logged.
     let (health, driver) = health.details_for(|_| true).build()?;
@@ -158,18 +159,6 @@ async fn log_is_read(hub: &EventHub) {
         }
     };
     let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
-}
-
-/// The repository in `dir`, which is made if it is missing, for us alone to read.
-fn open(dir: &Path) -> Result<Repository, BadFlag> {
-    let refused =
-        |error: String| BadFlag::new(args::DATA_DIR, Some(&dir.to_string_lossy()), &error);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|error| refused(error.to_string()))?;
-    Repository::open(dir).map_err(|error| refused(error.to_string()))
 }
 
 /// Why it does not run.

@@ -62,6 +62,12 @@ fn a_bad_flag_is_one_line_that_names_flag_and_value_and_exit_status_2() {
             "--redis-url",
             "not a URL",
         ),
+        (
+            &["--database-url", "mysql://127.0.0.1/"],
+            &[],
+            "--database-url",
+            "mysql://127.0.0.1/",
+        ),
         (&["--colour"], &[], "--colour", ""),
         (
             &[],
@@ -92,6 +98,7 @@ fn help_lists_every_flag() {
         "--trusted-proxy",
         "--streams-per-user",
         "--redis-url",
+        "--database-url",
     ] {
         assert!(help.contains(flag), "{flag}");
     }

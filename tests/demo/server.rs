@@ -155,6 +155,7 @@ pub(crate) fn command() -> Command {
         "TRUSTED_PROXY",
         "STREAMS_PER_USER",
         "REDIS_URL",
+        "DATABASE_URL",
     ] {
         command.env_remove(name);
     }

@@ -37,12 +37,35 @@ impl From<repository::Error> for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database is busy; nothing was written",
             ),
+            #[cfg(feature = "postgres")]
+            repository::Error::Postgres(error) if is_away(&error) => {
+                tracing::warn!(%error, "repository");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the database is away; whether anything was written is open",
+                )
+            }
+            #[cfg(feature = "redis")]
+            repository::Error::Redis(error) => {
+                tracing::warn!(%error, "event log");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the event log is away; a transaction was written, and nobody was told",
+                )
+            }
             error => {
                 tracing::error!(%error, source = ?std::error::Error::source(&error), "repository");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database failed")
             }
         }
     }
+}
+
+/// Whether the connection failed, or the server is starting or stopping.
+#[cfg(feature = "postgres")]
+fn is_away(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(error, sqlx::Error::Io(_)) || code.is_some_and(|code| code.starts_with("57P"))
 }
 
 impl IntoResponse for ApiError {

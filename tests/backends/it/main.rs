@@ -5,6 +5,7 @@
     reason = "whatever goes wrong here fails the test"
 )]
 
+mod demo;
 mod event_stream;
 mod health;
 mod lifecycle;

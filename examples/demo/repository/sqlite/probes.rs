@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bartizan::health::{Dependency, Observation, Probe, ProbeError, Reason, probe};
 
-use super::Repository;
-use super::connection::{Error, Handle};
-use super::transactions::carry;
+use super::connection::Handle;
+use super::{Error, Repository};
+use crate::repository::rows::carry;
 
 impl Repository {
     /// The dependencies `database`, `ledger` and `disk`.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::connection::{Error, Handle};
-use super::{BUSY, Repository};
+use super::connection::Handle;
+use super::{BUSY, Error, Repository};
 
 impl Repository {
     /// Takes the write lock on a connection of its own and gives it back after `time`.

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::Mutex;
+
+use super::Error;
 
 /// A connection that does one piece of work at a time, on a thread that may block.
 ///
@@ -49,46 +51,6 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-/// Why the repository could not do its work.
-#[derive(Debug)]
-pub(crate) enum Error {
-    /// Somebody else holds the write lock, or too many wait for it: worth another try.
-    Busy,
-    /// SQLite's own refusal, but for [`Busy`](Self::Busy).
-    Sqlite(rusqlite::Error),
-    /// The work panicked.
-    Panicked(tokio::task::JoinError),
-}
-
-impl From<rusqlite::Error> for Error {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            _ => Self::Sqlite(error),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Busy => "the database is locked",
-            Self::Sqlite(_) => "the database refused",
-            Self::Panicked(_) => "the database's thread panicked",
-        })
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Busy => None,
-            Self::Sqlite(error) => Some(error),
-            Self::Panicked(error) => Some(error),
-        }
     }
 }
 
