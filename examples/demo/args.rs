@@ -22,12 +22,12 @@ pub(crate) struct Args {
     pub(crate) trusted_proxies: Option<TrustedProxies>,
     pub(crate) streams_per_user: Option<NonZeroUsize>,
     #[cfg_attr(
-        not(feature = "redis"),
+        not(any(feature = "redis", test)),
         expect(dead_code, reason = "a build that lacks it refuses the flag")
     )]
     pub(crate) redis_url: Option<String>,
     #[cfg_attr(
-        not(feature = "postgres"),
+        not(any(feature = "postgres", test)),
         expect(dead_code, reason = "a build that lacks it refuses the flag")
     )]
     pub(crate) database_url: Option<String>,
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(args.writes_per_second.get(), 10);
         assert!(args.data_dir.starts_with(env::temp_dir()));
         assert!(args.trusted_proxies.is_none() && args.streams_per_user.is_none());
-        assert!(args.redis_url.is_none());
+        assert!(args.redis_url.is_none() && args.database_url.is_none());
 
         let environment = [
             ("LISTEN", "[::1]:0"),

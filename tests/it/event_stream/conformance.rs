@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use bartizan::event_stream::conformance::{
-    self, check, check_commit_order, check_loss, check_reopen, check_trim,
+    self, check, check_commit_order, check_delivery, check_loss, check_reopen, check_trim,
 };
 use bartizan::event_stream::{
     Bounds, Epoch, Event, EventId, EventStore, MemoryStore, NewEvent, Page, Position, Read,
@@ -262,6 +262,21 @@ async fn each_planted_fault_is_found_by_the_check_that_is_for_it() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_fault_costs_a_client_is_found_on_the_way_to_it() {
+    let append = async |store: &Planted, event| store.append(event);
+    for (fault, costs) in [
+        (Fault::None, false),
+        (Fault::NextIsHead, true),
+        (Fault::Backwards, true),
+    ] {
+        let checked = check_delivery(async || Planted::new(fault), append, 700).await;
+        let found = checked.err().map(|violation| violation.rule().to_owned());
+        let rule = costs.then_some("a client gets each event once and in order");
+        assert_eq!(found.as_deref(), rule, "{fault:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_memory_store_keeps_the_contract() {
     let fresh = async || MemoryStore::new();
@@ -275,6 +290,7 @@ async fn the_memory_store_keeps_the_contract() {
             store.append(second).unwrap();
         };
     check(fresh, append).await.unwrap();
+    check_delivery(fresh, append, 10_000).await.unwrap();
     check_commit_order(fresh, append, overlap).await.unwrap();
     check_trim(fresh, append, async |store, id| store.trim(id))
         .await

@@ -55,6 +55,7 @@ async fn the_log_keeps_the_contract() -> Result<(), conformance::Violation> {
     let fresh = async || directories.fresh();
     let reopen = async |store: Repository| Repository::open(store.path.parent().unwrap()).unwrap();
     conformance::check(fresh, append_one).await?;
+    conformance::check_delivery(fresh, append_one, 500).await?;
     conformance::check_trim(fresh, append_one, trim).await?;
     conformance::check_reopen(fresh, append_one, reopen).await?;
     // Two writers queue for the lock: the second begins when the first has committed.
@@ -99,13 +100,13 @@ async fn the_log_is_bounded_and_says_what_it_has_forgotten() {
     let directories = Directories::new("bounded");
     let store = directories.fresh();
     let first = store.bounds().await.unwrap().head();
-    store.announce("old".to_owned()).await.unwrap();
+    append_one(&store, NewEvent::text("x", "old").unwrap()).await;
     let newer = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'events'";
     store
         .write(move |db| db.execute(newer, [EVENTS_KEPT]))
         .await
         .unwrap();
-    store.announce("new".to_owned()).await.unwrap();
+    append_one(&store, NewEvent::text("x", "new").unwrap()).await;
     let gone = store.read_after(first, &Selector::everything(), 10).await;
     assert!(matches!(gone, Ok(Read::Gone(_))), "{gone:?}");
     let kept = store

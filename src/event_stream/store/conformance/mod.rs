@@ -7,7 +7,7 @@
 //!
 //! | the store | check |
 //! |---|---|
-//! | any | [`check`] |
+//! | any | [`check`], [`check_delivery`] |
 //! | has several writers, or transactions | [`check_commit_order`] |
 //! | forgets old events | [`check_trim`] |
 //! | survives its process | [`check_reopen`] |
@@ -34,6 +34,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use self::delivery::Hints;
 use self::reading::{EPOCH, Follower, PAGES, SILENT, STABLE, bounds, expect, gone, page, read_all};
 use self::samples::{sample, selectors};
 use super::EventStore;
@@ -41,6 +42,7 @@ use crate::event_stream::event::NewEvent;
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
 
+mod delivery;
 mod reading;
 mod rules;
 mod samples;
@@ -80,7 +82,7 @@ pub type Meanwhile<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 type Checked = Result<(), Violation>;
 
 /// Checks what holds for every store: order, limits, selectors, progress, what is newest, cursors
-/// that mean nothing, writers and readers at once, reads that are dropped half way. About 900
+/// that mean nothing, writers and readers at once, reads that are dropped at every await. About 900
 /// events in all.
 ///
 /// # Errors
@@ -120,6 +122,29 @@ pub async fn check<S: EventStore>(
     rules::dropped_reads(&store, &all).await?;
     rules::rare_events(&fresh().await, &append).await?;
     rules::many_writers(&fresh().await, &append).await
+}
+
+/// Checks the whole way, through an [`EventHub`](crate::event_stream::EventHub): a client who was
+/// away for half of `events` events and is there for the rest gets each once and in order. The hub
+/// keeps a single event, so the store serves nearly all; and it is run again, with a tenth of the
+/// events, with the store's hints lost, and with a storm of hints.
+///
+/// 10,000 events show most; take fewer where an append is slow. It needs tokio's timers, of real time
+/// or paused.
+///
+/// # Errors
+///
+/// The first rule that is broken.
+pub async fn check_delivery<S: EventStore>(
+    fresh: impl AsyncFn() -> S,
+    append: impl AsyncFn(&S, NewEvent),
+    events: u32,
+) -> Checked {
+    delivery::deliver(fresh().await, &append, Hints::AsTheyAre, events).await?;
+    for hints in [Hints::Lost, Hints::Storming] {
+        delivery::deliver(fresh().await, &append, hints, events / 10).await?;
+    }
+    Ok(())
 }
 
 /// Checks that an event which takes its place first and is committed last is not skipped.

@@ -139,6 +139,7 @@ pub(super) const PROGRESS: &str = "`next` says how far was scanned";
 pub(super) const RECENT: &str = "`find_recent` gives the newest that match, and the head";
 pub(super) const SILENT: &str = "a cursor is answered with what follows it, or is gone";
 pub(super) const EPOCH: &str = "the epoch changes when, and only when, the log was lost";
+pub(super) const DELIVERY: &str = "a client gets each event once and in order";
 pub(super) const CANCEL: &str = "a read may be dropped";
 
 /// Reads after which a reader that has not arrived never will.

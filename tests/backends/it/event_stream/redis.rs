@@ -67,6 +67,16 @@ async fn append(store: &Store, event: NewEvent) {
 }
 
 #[tokio::test]
+async fn a_client_gets_ten_thousand_events_through_a_hub_that_keeps_one() -> Checked {
+    let logs = Logs::start().await;
+    let fresh = async || logs.fresh().await;
+    let append = async |store: &Store, event| {
+        store.append(event).await.unwrap();
+    };
+    conformance::check_delivery(fresh, append, 10_000).await
+}
+
+#[tokio::test]
 async fn it_keeps_the_contract() -> Checked {
     let logs = Logs::start().await;
     let fresh = async || logs.fresh().await;
