@@ -13,7 +13,7 @@ use super::quota::Quota;
 use super::reject::Reject;
 use super::rules::{AppliedList, Rules, Settings};
 use super::service::{RateLimit, Shared};
-use super::store::{MemoryStore, Store, Usage};
+use super::store::{LocalStore, MemoryStore, Store, Usage};
 use crate::clock::Clock;
 use crate::config::ConfigError;
 
@@ -39,6 +39,13 @@ impl RateLimitLayer {
         }
     }
 
+    /// How full the store is now; see [`MemoryStore::usage`].
+    pub fn usage(&self) -> Usage {
+        self.shared.store.usage(&self.shared.clock)
+    }
+}
+
+impl<St: LocalStore> RateLimitLayer<St> {
     /// What the policy `policy` would say to `request`, without charging it. `None` if the policy
     /// does not apply to it, or there is none of this name.
     pub fn peek<B>(&self, policy: &str, request: &Request<B>) -> Option<Decision> {
@@ -77,11 +84,6 @@ impl RateLimitLayer {
         let checks = rules.checks(&applied);
         checks.iter().for_each(|check| store.refund(check, cells));
         true
-    }
-
-    /// How full the store is now; see [`MemoryStore::usage`].
-    pub fn usage(&self) -> Usage {
-        self.shared.store.usage(&self.shared.clock)
     }
 
     fn applied<B>(&self, policy: &str, request: &Request<B>) -> Option<AppliedList> {

@@ -143,4 +143,4 @@ pub use self::service::RateLimit;
 #[cfg(feature = "governor")]
 #[cfg_attr(docsrs, doc(cfg(feature = "governor")))]
 pub use self::store::GovernorStore;
-pub use self::store::{Answer, Check, MemoryStore, Never, Store, Usage, Wait};
+pub use self::store::{Answer, Check, LocalStore, MemoryStore, Never, Store, Usage, Wait};

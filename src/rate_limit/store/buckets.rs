@@ -47,6 +47,17 @@ impl<C: Cell> Buckets<C> {
         }
     }
 
+    /// How many keys, a power of two, have buckets in so many bytes.
+    pub(super) fn keys_in(bytes: usize) -> usize {
+        let bytes_of = Table::<C>::bytes_of;
+        let bytes_of = |sets: usize| bytes_of(sets).saturating_add(bytes_of(sets.div_ceil(4)));
+        let mut sets = 1;
+        while sets < MAX_SETS && bytes_of(2 * sets) <= bytes {
+            sets *= 2;
+        }
+        Table::<C>::capacity_of(sets)
+    }
+
     pub(super) fn capacity(&self) -> usize {
         self.home.capacity()
     }
@@ -58,6 +69,11 @@ impl<C: Cell> Buckets<C> {
     /// How many keys are in use, and how many sets are full of them.
     pub(super) fn usage(&self, now: u64) -> (usize, usize) {
         self.home.usage(now)
+    }
+
+    /// How many buckets in use newcomers share.
+    pub(super) fn shared(&self, now: u64) -> usize {
+        self.spill.usage(now).0
     }
 
     /// Takes the cells of all enforced checks or of none, then those of the shadows.
@@ -333,6 +349,9 @@ fn crowded_out(quota: Quota, place: Place, now: u64) -> Verdict {
     let wait = Duration::from_nanos(place.seen.tat.saturating_sub(now)).min(quota.window());
     Verdict::refused(quota.cells(), 0, wait).resets(wait, wait)
 }
+
+/// More than any machine has room for.
+const MAX_SETS: usize = 1 << 31;
 
 /// About a second.
 const SPILL_GRAIN: u64 = (1 << 30) - 1;

@@ -15,7 +15,7 @@ use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use smallvec::SmallVec;
 
 use super::buckets::verdict;
-use super::{Answer, Check, Never, Store};
+use super::{Answer, Check, LocalStore, Never, Store};
 use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::rate_limit::decision::{Decision, Verdict};
@@ -148,6 +148,27 @@ where
     }
 }
 
+impl<C, H> LocalStore for GovernorStore<C, H>
+where
+    C: GovernorClock<Instant: 'static> + Send + Sync + 'static,
+    H: BuildHasher + Clone + Send + Sync + 'static,
+{
+    /// `clock` is not read: governor's is.
+    fn peek(&self, checks: &[Check<'_>], _: &Clock) -> Decision {
+        self.shared.quote(checks)
+    }
+
+    fn reset(&self, check: &Check<'_>) {
+        self.shared.change(check, |_| 0);
+    }
+
+    /// In one atomic step, so that no cell is handed out twice.
+    fn refund(&self, check: &Check<'_>, cells: u64) {
+        self.shared
+            .change(check, |tat| gcra::refund(check.quota(), tat, cells));
+    }
+}
+
 impl<C, H> Shared<C, H>
 where
     C: GovernorClock,
@@ -155,8 +176,7 @@ where
 {
     fn check(&self, checks: &[Check<'_>]) -> Decision {
         if checks.len() > 1 {
-            let quotes = checks.iter().map(|check| self.visit(check, false).0);
-            let decision = Decision::new(checks, quotes);
+            let decision = self.quote(checks);
             if !decision.is_allowed() {
                 return decision;
             }
@@ -185,6 +205,25 @@ where
             }
         }
         Decision::new(checks, verdicts)
+    }
+
+    /// What each check comes to if nothing is taken.
+    fn quote(&self, checks: &[Check<'_>]) -> Decision {
+        let quotes = checks.iter().map(|check| self.visit(check, false).0);
+        Decision::new(checks, quotes)
+    }
+
+    /// Changes the TAT of the bucket that a check is about, if there is one.
+    fn change(&self, check: &Check<'_>, to: impl Fn(u64) -> u64) {
+        let key = check.bucket();
+        let change = |tat: Option<Nanos>| match tat {
+            Some(tat) => Ok(((), to(tat.as_u64()).into())),
+            None => Err(()),
+        };
+        // Without a bucket there is nothing to change, and asking the map for one would make it.
+        if self.map.contains_key(&key) {
+            let _ = self.map.measure_and_replace(&key, change);
+        }
     }
 
     /// What a check comes to; with `take`, its cells are taken if they are there.

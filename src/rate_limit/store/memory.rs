@@ -6,7 +6,7 @@ use std::sync::Arc;
 use portable_atomic::AtomicU128;
 
 use super::buckets::Buckets;
-use super::{Answer, Check, Never, Store};
+use super::{Answer, Check, LocalStore, Never, Store};
 use crate::clock::Clock;
 use crate::rate_limit::decision::Decision;
 
@@ -64,6 +64,24 @@ impl MemoryStore {
         }
     }
 
+    /// A store for as many keys as fit into `bytes` bytes, a power of two: at least 4, which take 128.
+    ///
+    /// ```
+    /// use bartizan::rate_limit::MemoryStore;
+    ///
+    /// let store = MemoryStore::with_bytes(64 << 20);
+    /// assert_eq!(store.capacity(), 2 << 20);
+    /// assert_eq!(store.bytes(), 40 << 20);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If more than 2^32 keys would fit, or the memory cannot be had.
+    #[must_use]
+    pub fn with_bytes(bytes: usize) -> Self {
+        Self::with_capacity(Buckets::<AtomicU128>::keys_in(bytes))
+    }
+
     /// How many keys have a slot of their own at most.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -80,31 +98,15 @@ impl MemoryStore {
     /// status page or a gauge and not for every request.
     #[must_use]
     pub fn usage(&self, clock: &Clock) -> Usage {
-        let (keys, full_sets) = self.buckets.usage(clock.now().as_nanos());
+        let now = clock.now().as_nanos();
+        let (keys, full_sets) = self.buckets.usage(now);
         Usage {
             keys,
             full_sets,
+            shared: self.buckets.shared(now),
             capacity: self.capacity(),
+            bytes: self.bytes(),
         }
-    }
-
-    /// What [`check`](Store::check) would say, without taking anything.
-    #[must_use]
-    pub fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
-        self.buckets.peek(checks, clock)
-    }
-
-    /// Fills the bucket that a check is about. A bucket that newcomers share is left as it is.
-    pub fn reset(&self, check: &Check<'_>) {
-        self.buckets.reset(check);
-    }
-
-    /// Puts `cells` back into the bucket that a check is about, up to full.
-    ///
-    /// This is a subtraction: if the clients of a bucket race with it, up to one cell may be handed
-    /// out early.
-    pub fn refund(&self, check: &Check<'_>, cells: u64) {
-        self.buckets.refund(check, cells);
     }
 }
 
@@ -113,7 +115,9 @@ impl MemoryStore {
 pub struct Usage {
     keys: usize,
     full_sets: usize,
+    shared: usize,
     capacity: usize,
+    bytes: usize,
 }
 
 impl Usage {
@@ -127,6 +131,19 @@ impl Usage {
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// The bytes of the store: the same at all times.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Buckets in use that newcomers share. Above zero, somebody may be refused for what others did:
+    /// under an attack of new keys, or with a store that is too small.
+    #[must_use]
+    pub const fn shared(&self) -> usize {
+        self.shared
     }
 
     /// Sets of four slots that are all in use: keys that come new to them share a bucket.
@@ -144,6 +161,23 @@ impl Store for MemoryStore {
 
     fn check(&self, checks: &[Check<'_>], clock: &Clock) -> Answer<Never> {
         Answer::Now(self.buckets.check(checks, clock))
+    }
+}
+
+impl LocalStore for MemoryStore {
+    fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision {
+        self.buckets.peek(checks, clock)
+    }
+
+    /// A bucket that newcomers share is left as it is.
+    fn reset(&self, check: &Check<'_>) {
+        self.buckets.reset(check);
+    }
+
+    /// This is a subtraction: if the clients of a bucket race with it, up to one cell may be handed
+    /// out early.
+    fn refund(&self, check: &Check<'_>, cells: u64) {
+        self.buckets.refund(check, cells);
     }
 }
 

@@ -73,6 +73,24 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
+/// A [`Store`] in this process, whose buckets can be looked at and corrected without a wait: what
+/// [`RateLimitLayer::peek`](super::RateLimitLayer::peek), `reset` and `refund` need.
+///
+/// # Contract
+///
+/// What holds of [`Store`], and: none of this makes a bucket of a key that has none, and a bucket gets
+/// no fuller than full.
+pub trait LocalStore: Store<Wait = Never> {
+    /// What [`check`](Store::check) would say, without taking anything.
+    fn peek(&self, checks: &[Check<'_>], clock: &Clock) -> Decision;
+
+    /// Fills the bucket that a check is about.
+    fn reset(&self, check: &Check<'_>);
+
+    /// Puts `cells` back into the bucket that a check is about, up to full.
+    fn refund(&self, check: &Check<'_>, cells: u64);
+}
+
 impl<F> Store for F
 where
     F: Fn(&[Check<'_>], &Clock) -> Decision + Send + Sync + 'static,

@@ -134,12 +134,20 @@ impl<C: Cell> Table<C> {
         }
     }
 
+    pub(super) const fn capacity_of(sets: usize) -> usize {
+        sets * WAYS
+    }
+
+    pub(super) const fn bytes_of(sets: usize) -> usize {
+        sets.saturating_mul(size_of::<Set<C>>())
+    }
+
     pub(super) fn capacity(&self) -> usize {
-        self.sets.len() * WAYS
+        Self::capacity_of(self.sets.len())
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.sets)
+        Self::bytes_of(self.sets.len())
     }
 
     /// How many entries are in use, and how many sets are full of them.

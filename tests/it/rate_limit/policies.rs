@@ -1,7 +1,7 @@
 //! Quotas, windows, routes, costs, plans, shadows; and what a layer can be asked.
 
 use super::*;
-use bartizan::rate_limit::{Headers, Route};
+use bartizan::rate_limit::{GovernorStore, Headers, LocalStore, MemoryStore, Route};
 
 #[tokio::test]
 async fn a_burst_passes_and_then_the_sustained_rate() {
@@ -174,35 +174,84 @@ async fn a_shadow_counts_and_neither_refuses_nor_shows() {
     assert!(report.window("api").unwrap().has_passed());
 }
 
-#[tokio::test]
-async fn a_peek_takes_nothing_and_a_reset_and_a_refund_give_back() {
-    let mut host = Host::new([Policy::new("login", Quota::per_minute(3))
+/// What peek, reset and refund do, whatever store in this process they are asked of.
+async fn corrections<St: LocalStore>(store: St) {
+    let policy = Policy::new("login", Quota::per_minute(3))
+        .and("daily", Quota::per_day(9))
         .by(per_client())
-        .on(Route::post("/login"))]);
+        .on(Route::post("/login"));
+    let layer = RateLimitLayer::builder()
+        .policy(policy)
+        .store(store)
+        .build();
+    let layer = layer.unwrap();
+    let mut service = layer.layer(Origin::default());
     let login = |ip| {
         let mut request = from(ip);
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = "/login".parse().unwrap();
         request
     };
-    let left = |host: &Host| {
-        let decision = host.layer.peek("login", &login("192.0.2.1")).unwrap();
-        decision.verdicts()[0].remaining()
+    let left = |ip| {
+        let decision = layer.peek("login", &login(ip)).unwrap();
+        [0, 1].map(|window: usize| decision.verdicts()[window].remaining())
     };
-    assert_eq!((left(&host), left(&host)), (3, 3));
-    assert_eq!(host.passing(5, || login("192.0.2.1")).await, 3);
-    assert!(host.layer.refund("login", &login("192.0.2.1"), 2));
-    assert_eq!(left(&host), 2);
-    assert!(host.layer.refund("login", &login("192.0.2.1"), 99));
-    assert_eq!(left(&host), 3, "a bucket does not get fuller than full");
-    assert_eq!(host.passing(5, || login("192.0.2.1")).await, 3);
-    assert!(host.layer.reset("login", &login("192.0.2.2")));
-    assert_eq!(left(&host), 0, "another client's reset");
-    assert!(host.layer.reset("login", &login("192.0.2.1")));
-    assert_eq!(left(&host), 3);
-    assert!(host.layer.peek("login", &get("/login")).is_none());
-    assert!(!host.layer.reset("logout", &login("192.0.2.1")));
-    assert!(!host.layer.refund("logout", &login("192.0.2.1"), 1));
+    let (ann, bob) = ("192.0.2.1", "192.0.2.2");
+    let mut passing = async |count: usize| {
+        let mut passing = 0;
+        for _ in 0..count {
+            let response = service
+                .ready()
+                .await
+                .unwrap()
+                .call(login(ann))
+                .await
+                .unwrap();
+            passing += usize::from(response.status() == 200);
+        }
+        passing
+    };
+    assert_eq!((left(ann), left(ann)), ([3, 9], [3, 9]));
+    assert_eq!(passing(5).await, 3);
+    assert_eq!(left(ann), [0, 6]);
+    assert!(!layer.peek("login", &login(ann)).unwrap().is_allowed());
+    assert!(layer.refund("login", &login(ann), 2));
+    assert_eq!(left(ann), [2, 8]);
+    assert!(layer.refund("login", &login(ann), u64::MAX));
+    assert_eq!(left(ann), [3, 9], "a bucket does not get fuller than full");
+    assert_eq!(passing(5).await, 3);
+    assert!(layer.reset("login", &login(bob)));
+    assert!(layer.refund("login", &login(bob), 1));
+    assert_eq!((left(ann), left(bob)), ([0, 6], [3, 9]), "another client's");
+    assert!(layer.reset("login", &login(ann)));
+    assert_eq!(left(ann), [3, 9]);
+    assert_eq!(passing(5).await, 3);
+    assert!(layer.peek("login", &get("/login")).is_none());
+    assert!(!layer.reset("logout", &login(ann)));
+    assert!(!layer.refund("logout", &login(ann), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peek_takes_nothing_and_a_reset_and_a_refund_give_back() {
+    corrections(MemoryStore::new()).await;
+    corrections(GovernorStore::new()).await;
+    let any = governor::Quota::per_second(std::num::NonZeroU32::MIN);
+    let limiter = governor::RateLimiter::dashmap_with_clock(any, Clock::new());
+    corrections(GovernorStore::from(limiter)).await;
+}
+
+#[tokio::test]
+async fn a_correction_makes_no_bucket_of_a_key_that_has_none() {
+    let store = GovernorStore::new();
+    let policy = minutely("api", 3).by(per_client());
+    let builder = RateLimitLayer::builder()
+        .policy(policy)
+        .store(store.clone());
+    let layer = builder.build().unwrap();
+    layer.peek("api", &from("192.0.2.1")).unwrap();
+    assert!(layer.reset("api", &from("192.0.2.1")));
+    assert!(layer.refund("api", &from("192.0.2.1"), 1));
+    assert_eq!(store.keys(), 0);
 }
 
 #[tokio::test]

@@ -118,10 +118,12 @@ async fn usage_counts_keys_until_their_buckets_are_full_again() {
         (usage.keys(), usage.capacity(), usage.full_sets()),
         (8, 8, 2)
     );
+    assert_eq!((usage.shared(), usage.bytes()), (1, store.bytes()));
     assert_eq!(store.usage(&host.clock), usage);
     host.clock.advance(Duration::from_secs(60));
     let usage = host.layer.usage();
-    assert_eq!((usage.keys(), usage.full_sets()), (0, 0));
+    assert_eq!((usage.keys(), usage.full_sets(), usage.shared()), (0, 0, 0));
+    assert_eq!(usage.bytes(), store.bytes());
 }
 
 /// Keeps the names of counters with what was added to them.

@@ -2,7 +2,7 @@
 
 use super::*;
 use bartizan::rate_limit::{
-    Answer, Check, Decision, GovernorStore, MemoryStore, Store, conformance,
+    Answer, Check, Decision, GovernorStore, LocalStore, MemoryStore, Store, conformance,
 };
 
 fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
@@ -223,7 +223,28 @@ fn the_bytes_are_fixed_and_few() {
 }
 
 #[test]
+fn a_capacity_in_bytes_is_never_exceeded_and_holds_as_many_keys_as_it_can() {
+    for bytes in (128..2000).chain([1 << 20, (1 << 20) - 1, 5 << 18, 12_345_678]) {
+        let store = MemoryStore::with_bytes(bytes);
+        let taken = store.bytes();
+        assert!(taken <= bytes, "{bytes}");
+        assert!(
+            MemoryStore::with_capacity(2 * store.capacity()).bytes() > bytes,
+            "{bytes}: twice the keys would have fit"
+        );
+    }
+    assert_eq!(MemoryStore::with_bytes(0).capacity(), 4);
+    assert_eq!(MemoryStore::with_bytes(80 << 14).capacity(), 65_536);
+}
+
+#[test]
 #[should_panic(expected = "lower the capacity")]
 fn a_store_that_no_machine_holds_is_refused() {
     let _ = MemoryStore::with_capacity(usize::MAX);
+}
+
+#[test]
+#[should_panic(expected = "lower the capacity")]
+fn so_are_bytes_that_no_machine_has() {
+    let _ = MemoryStore::with_bytes(usize::MAX);
 }
