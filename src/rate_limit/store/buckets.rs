@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use portable_atomic::{AtomicU64, Ordering};
+use portable_atomic::AtomicU64;
 use smallvec::{SmallVec, smallvec};
 
 use super::Check;
-use super::table::{Attempt, Cell, Order, Place, Receipt, Table};
+use super::table::{Attempt, Cell, Note, Order, Place, Receipt, Table};
 use crate::clock::Clock;
 use crate::rate_limit::decision::{Decision, Verdict};
 use crate::rate_limit::gcra::{self, Take};
@@ -14,12 +14,12 @@ use crate::rate_limit::quota::Quota;
 
 /// The buckets of all keys, and those that newcomers share where the table is full.
 #[derive(Debug)]
-pub(super) struct Buckets<C> {
+pub(super) struct Buckets<C, N = AtomicU64> {
     home: Table<C>,
     /// One entry for each window that has overflowed in a group of four sets.
     spill: Table<C>,
     /// No spilled entry is in use from then on; zero if there is none at all.
-    spilled_until: AtomicU64,
+    spilled_until: N,
 }
 
 /// Where a check's bucket is.
@@ -36,14 +36,14 @@ struct Charge {
     receipt: Receipt,
 }
 
-impl<C: Cell> Buckets<C> {
+impl<C: Cell, N: Note> Buckets<C, N> {
     /// Buckets for `keys` keys, rounded up to a power of two.
     pub(super) fn new(keys: usize) -> Self {
         let sets = keys.div_ceil(4).next_power_of_two();
         Self {
             home: Table::new(sets),
             spill: Table::new(sets.div_ceil(4)),
-            spilled_until: AtomicU64::new(0),
+            spilled_until: N::default(),
         }
     }
 
@@ -179,18 +179,17 @@ impl<C: Cell> Buckets<C> {
     /// The time, which is read after the buckets; and the end of the spill, once its time has come.
     fn now(&self, clock: &Clock) -> u64 {
         let now = clock.now().as_nanos();
-        let until = self.spilled_until.load(Ordering::SeqCst);
+        let until = self.spilled_until.load();
         if until != 0 && until < now {
             // Newcomers need not look at the spill any more. If this fails, somebody has spilled.
-            let _ =
-                (self.spilled_until).compare_exchange(until, 0, Ordering::SeqCst, Ordering::SeqCst);
+            self.spilled_until.clear(until);
         }
         now
     }
 
     fn look(&self, check: &Check<'_>) -> Spot {
         let home = self.home.find(self.set(check), check.bucket());
-        let spilled = !home.own && self.spilled_until.load(Ordering::SeqCst) != 0;
+        let spilled = !home.own && self.spilled_until.load() != 0;
         let spill = spilled.then(|| self.look_at_spill(check));
         Spot { home, spill }
     }
@@ -256,21 +255,43 @@ impl<C: Cell> Buckets<C> {
             if spilled {
                 self.spill_until(gcra::ceiling(quota, now));
                 let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
-                let order = Order {
+                let shared = Order {
                     tag: check.scope(),
                     floor: 0,
                     ..order
                 };
-                attempt = self.spill.attempt(place, order);
+                attempt = self.spill.attempt(place, shared);
                 if matches!(attempt, Attempt::Full) {
                     return (None, crowded_out(quota, place, now));
                 }
             }
             match attempt {
                 Attempt::Taken(receipt) => {
-                    let tat = receipt.after.tat;
-                    let verdict = verdict(quota, tat, now, Take::Passed(tat));
-                    return (Some(Charge { spilled, receipt }), verdict);
+                    let charge = Charge { spilled, receipt };
+                    let met = match spilled {
+                        true => self.charge_slot(check, order),
+                        false if spot.home.own => None,
+                        false => self.charge_shared(check, order),
+                    };
+                    return match met {
+                        None => {
+                            let tat = receipt.after.tat;
+                            (Some(charge), verdict(quota, tat, now, Take::Passed(tat)))
+                        }
+                        Some((tat, take @ Take::Passed(_))) => {
+                            // Of two charges one cannot tell which to put back: they stay.
+                            let receipt = receipt.kept();
+                            let charge = Charge { receipt, ..charge };
+                            (Some(charge), verdict(quota, tat, now, take))
+                        }
+                        Some((tat, take)) => {
+                            if spilled {
+                                self.undo(&charge);
+                            }
+                            // A slot stays charged: it speaks for the shared bucket from now on.
+                            (None, verdict(quota, tat, now, take))
+                        }
+                    };
                 }
                 Attempt::Refused { tat, take } => return (None, verdict(quota, tat, now, take)),
                 Attempt::Full | Attempt::Raced => {}
@@ -280,12 +301,59 @@ impl<C: Cell> Buckets<C> {
         }
     }
 
+    /// Charges the slot that a key has got while the bucket that it shared was charged. Returns the TAT
+    /// and what came of it; `None` if it has got none.
+    ///
+    /// This and [`charge_shared`](Self::charge_shared) are what [`table`](super::table) does about
+    /// twins: of a request that charges the shared bucket and one that takes a slot for the same key, the
+    /// later one sees the other.
+    fn charge_slot(&self, check: &Check<'_>, order: Order) -> Option<(u64, Take)> {
+        loop {
+            let place = self.home.find(self.set(check), order.tag);
+            if !place.own {
+                return None;
+            }
+            match self.home.attempt(place, order) {
+                Attempt::Taken(receipt) => {
+                    let tat = receipt.after.tat;
+                    return Some((tat, Take::Passed(tat)));
+                }
+                Attempt::Refused { tat, take } => return Some((tat, take)),
+                Attempt::Full | Attempt::Raced => {}
+            }
+        }
+    }
+
+    /// Adds to a slot, just taken, what others have taken from the shared bucket since it was looked
+    /// at. Returns the TAT and whether the slot holds that much; `None` if they have not.
+    fn charge_shared(&self, check: &Check<'_>, order: Order) -> Option<(u64, Take)> {
+        if self.spilled_until.load() == 0 {
+            return None;
+        }
+        let place = self.look_at_spill(check);
+        let missed = (place.seen.tat).saturating_sub(order.floor.max(order.now));
+        if !place.own || missed == 0 {
+            return None;
+        }
+        let ceiling = gcra::ceiling(order.quota, order.now);
+        let mut most = 0;
+        self.home.change(self.set(check), order.tag, |tat| {
+            most = tat.saturating_add(missed);
+            most.min(ceiling)
+        });
+        let take = match most <= ceiling {
+            true => Take::Passed(most),
+            false => gcra::take(order.quota, ceiling, order.now, order.cost),
+        };
+        Some((most.min(ceiling), take))
+    }
+
     /// Notes that spilled entries are in use until `tat`, rounded up so that this is seldom written.
     /// Once nothing is in use the note is taken away by [`look_at_all`](Self::look_at_all).
     fn spill_until(&self, tat: u64) {
         let until = tat | SPILL_GRAIN;
-        if self.spilled_until.load(Ordering::SeqCst) < until {
-            self.spilled_until.fetch_max(until, Ordering::SeqCst);
+        if self.spilled_until.load() < until {
+            self.spilled_until.raise(until);
         }
     }
 

@@ -21,11 +21,9 @@ use crate::rate_limit::decision::Decision;
 ///
 /// When the four slots that a key may have are all in use by others, the keys that come new share one
 /// further bucket for each window, until a slot is free. Newcomers are then refused earlier than
-/// they would be; what one key may have in all stays within the quota, except that a request in flight
-/// at the very moment a slot becomes free may be counted in the shared bucket alone. To
-/// keep this from happening outside of an attack, choose a
-/// [capacity](Self::with_capacity) of twice the keys that are active within the longest window, for
-/// each window of each policy. Two keys share a bucket by chance once in about 10^18 look-ups.
+/// they would be; what one key may have in all stays within the quota. To keep this from happening
+/// outside of an attack, choose a [capacity](Self::with_capacity) of twice the keys that are active
+/// within the longest window, for each window of each policy. Two keys share a bucket by chance once in about 10^18 look-ups.
 ///
 /// Where policies race for their last cells, the one taken first is put back in the way that
 /// [`RateLimitLayer`](crate::rate_limit::RateLimitLayer) describes: never over the quota.

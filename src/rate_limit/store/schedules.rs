@@ -16,6 +16,29 @@ use super::*;
 #[derive(Default)]
 struct Stepped(StdCell<Entry>);
 
+/// A note whose every operation is a step.
+#[derive(Default)]
+struct SteppedNote(StdCell<u64>);
+
+impl Note for SteppedNote {
+    fn load(&self) -> u64 {
+        step();
+        self.0.get()
+    }
+
+    fn raise(&self, to: u64) {
+        step();
+        self.0.set(self.0.get().max(to));
+    }
+
+    fn clear(&self, seen: u64) {
+        step();
+        if self.0.get() == seen {
+            self.0.set(0);
+        }
+    }
+}
+
 impl Cell for Stepped {
     fn load(&self) -> Entry {
         step();
@@ -76,7 +99,7 @@ fn interrupted(step: usize, interruption: Rc<dyn Fn()>, request: impl FnOnce()) 
 
 /// One set of buckets and what happened to it.
 struct World {
-    buckets: Buckets<Stepped>,
+    buckets: Buckets<Stepped, SteppedNote>,
     clock: Clock,
     passed: RefCell<Vec<Passed>>,
 }

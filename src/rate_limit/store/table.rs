@@ -15,7 +15,7 @@
 
 use std::sync::atomic::Ordering;
 
-use portable_atomic::AtomicU128;
+use portable_atomic::{AtomicU64, AtomicU128};
 
 use crate::rate_limit::gcra::{self, Take};
 use crate::rate_limit::quota::Quota;
@@ -37,6 +37,18 @@ pub(super) trait Cell: Default {
     fn replace(&self, seen: Entry, new: Entry) -> bool;
 }
 
+/// A time that several threads put off. Its operations are in the same order.
+pub(super) trait Note: Default {
+    /// The time.
+    fn load(&self) -> u64;
+
+    /// Puts `to` in place of an earlier time.
+    fn raise(&self, to: u64);
+
+    /// Puts zero in place of `seen`, unless somebody has changed it.
+    fn clear(&self, seen: u64);
+}
+
 impl Cell for AtomicU128 {
     fn load(&self) -> Entry {
         let bits = self.load(Ordering::SeqCst);
@@ -50,6 +62,21 @@ impl Cell for AtomicU128 {
         let bits = |entry: Entry| u128::from(entry.tag) << 64 | u128::from(entry.tat);
         self.compare_exchange(bits(seen), bits(new), Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
+    }
+}
+
+impl Note for AtomicU64 {
+    fn load(&self) -> u64 {
+        self.load(Ordering::SeqCst)
+    }
+
+    fn raise(&self, to: u64) {
+        self.fetch_max(to, Ordering::SeqCst);
+    }
+
+    fn clear(&self, seen: u64) {
+        // If it fails, the note is somebody else's by now.
+        let _ = self.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -123,6 +150,16 @@ pub(super) struct Receipt {
     way: usize,
     before: Entry,
     pub(super) after: Entry,
+}
+
+impl Receipt {
+    /// One that undoes nothing.
+    pub(super) const fn kept(self) -> Self {
+        Self {
+            before: self.after,
+            ..self
+        }
+    }
 }
 
 impl<C: Cell> Table<C> {
@@ -283,12 +320,15 @@ impl<C: Cell> Table<C> {
     }
 
     /// Changes the TAT of every entry that a key has.
-    pub(super) fn change(&self, set: usize, tag: u64, to: impl Fn(u64) -> u64) {
+    pub(super) fn change(&self, set: usize, tag: u64, mut to: impl FnMut(u64) -> u64) {
         for way in 0..WAYS {
             loop {
                 let place = self.look(set, way, tag);
+                if !place.own {
+                    break;
+                }
                 let tat = to(place.seen.tat);
-                if !place.own || self.replace(place, Entry { tag, tat }) {
+                if self.replace(place, Entry { tag, tat }) {
                     break;
                 }
             }
