@@ -1,7 +1,7 @@
 //! What follows from the store's decision: the fields of the response, or the refusal.
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
@@ -115,6 +115,15 @@ impl Rules {
         };
         if !response.status().is_success() {
             rejection.ensure_retry_after(&mut response);
+        }
+        if *rejection.method == Method::HEAD {
+            let length = headers::number(response.body().len() as u64);
+            response
+                .headers_mut()
+                .entry(CONTENT_LENGTH)
+                .or_insert(length);
+            // Over HTTP/2 nobody else takes it out, and the client would break off.
+            response.body_mut().clear();
         }
         passed.mark(&mut response);
         Box::new(response)

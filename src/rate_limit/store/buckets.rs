@@ -371,10 +371,12 @@ impl<C: Cell, N: Note> Buckets<C, N> {
     /// caller waits a window, and not the jump. It is the one write of a refusal.
     fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64) {
         let late = |tat| gcra::healed(check.quota(), tat, now);
-        match spot.spill {
-            _ if spot.home.own => self.home.amend(spot.home, late),
-            Some(place) if place.own => self.spill.amend(place, late),
-            _ => {}
+        if spot.home.own {
+            return self.home.amend(spot.home, late);
+        }
+        let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
+        if place.own {
+            self.spill.amend(place, late);
         }
     }
 }

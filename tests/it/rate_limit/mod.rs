@@ -16,13 +16,16 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt};
 
 mod allocations;
+mod attacks;
 mod bodies;
 mod configured;
 mod fields;
 mod keys;
 mod policies;
+mod properties;
 mod refusals;
 mod runtime;
+mod servers;
 mod store;
 
 /// A service that is not `Clone`, and panics if it is called without having been ready.
