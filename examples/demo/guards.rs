@@ -42,6 +42,12 @@ pub(crate) fn around(
             .by(key::client_ip(clients))
             .skip(|request| request.path() == "/csp-reports"),
         )
+        // On top of its share of the writes: each of these stops all writers for a while.
+        .policy(
+            Policy::new("locks", Quota::per_minute(30))
+                .on(Route::post("/api/demo/lock"))
+                .by(key::client_ip(clients)),
+        )
         .build()?;
 
     // The page's script and style carry the nonce. What a browser had to block, it reports to us.

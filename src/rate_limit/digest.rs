@@ -51,6 +51,23 @@ impl Secret {
         Ok(Self(hasher.finish128().as_bytes()))
     }
 
+    /// A secret of this process alone, new at each call.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(crate::rand::bytes())
+    }
+
+    /// What tells the buckets of one window apart, for whoever may not know whose they are: 72 bits that
+    /// say nothing about `key`, and nothing about the same caller's other windows.
+    pub(super) fn partition(&self, scope: u64, key: u64) -> Partition {
+        let mut hasher = SipHasher128::new_with_key(&self.0);
+        hasher.write(b"partition");
+        hasher.write(&scope.to_le_bytes());
+        hasher.write(&key.to_le_bytes());
+        let digest = hasher.finish128().as_bytes();
+        std::array::from_fn(|at| digest[at])
+    }
+
     fn hasher(&self) -> Portable {
         Portable(SipHasher24::new_with_key(&self.0))
     }
@@ -61,6 +78,9 @@ impl fmt::Debug for Secret {
         f.write_str("Secret")
     }
 }
+
+/// The name of a bucket in response fields.
+pub(super) type Partition = [u8; 9];
 
 /// The digest of `value`; without a secret, under the key of this process.
 pub(super) fn digest<K: Hash + ?Sized>(secret: Option<&Secret>, value: &K) -> u64 {
@@ -147,6 +167,20 @@ mod tests {
         assert_eq!(address(Some(&secret), ip), PINNED[2]);
         let ip = "2001:db8::".parse().unwrap();
         assert_eq!(address(Some(&secret), ip), PINNED[3]);
+    }
+
+    #[test]
+    fn a_partition_is_the_same_in_every_process_and_another_in_each_window() {
+        let secret = secret("0123456789abcdef");
+        assert_eq!(secret.partition(1, 2), secret.clone().partition(1, 2));
+        // From another implementation of SipHash-2-4 with 128 bits.
+        assert_eq!(
+            secret.partition(1, 2),
+            [19, 180, 84, 164, 169, 239, 72, 122, 67]
+        );
+        assert_ne!(secret.partition(1, 2), secret.partition(2, 2));
+        assert_ne!(secret.partition(1, 2), secret.partition(1, 3));
+        assert_ne!(secret.partition(1, 2), Secret::random().partition(1, 2));
     }
 
     #[test]

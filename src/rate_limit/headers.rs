@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::decision::{Outcome, Verdict};
+use super::digest::Partition;
 use super::quota::Quota;
 
 /// When clients are told about their quotas.
@@ -81,28 +84,31 @@ pub(super) struct Announced<'w> {
     pub(super) quota: Quota,
     /// What a cell is, where that is no request.
     pub(super) unit: Option<&'w str>,
+    /// Which bucket it is, where that is told.
+    pub(super) partition: Option<Partition>,
 }
 
 /// The `RateLimit-Policy` list of some windows.
 pub(super) fn policy<'w>(windows: impl Iterator<Item = Announced<'w>>) -> Option<HeaderValue> {
     let mut list = List::default();
-    for Announced { name, quota, unit } in windows {
-        list.item(name);
-        list.param(";q=", quota.cells());
-        list.param(";w=", quota.window_seconds());
-        if let Some(unit) = unit {
+    for window in windows {
+        list.item(window.name);
+        list.param(";q=", window.quota.cells());
+        list.param(";w=", window.quota.window_seconds());
+        if let Some(unit) = window.unit {
             list.text(";qu=", unit);
         }
+        list.partition(window.partition);
     }
     list.value()
 }
 
-/// The `RateLimit` list of the windows `(name, verdict)`.
+/// The `RateLimit` list of the windows `(name, verdict, partition)`.
 pub(super) fn limit<'w>(
-    windows: impl Iterator<Item = (&'w str, &'w Verdict)>,
+    windows: impl Iterator<Item = (&'w str, &'w Verdict, Option<Partition>)>,
 ) -> Option<HeaderValue> {
     let mut list = List::default();
-    for (name, verdict) in windows {
+    for (name, verdict, partition) in windows {
         list.item(name);
         list.param(";r=", verdict.remaining());
         let until = match verdict.outcome() {
@@ -112,6 +118,7 @@ pub(super) fn limit<'w>(
         if !until.is_zero() {
             list.param(";t=", seconds(until));
         }
+        list.partition(partition);
     }
     list.value()
 }
@@ -169,6 +176,19 @@ impl List {
         self.0.push(b'"');
     }
 
+    /// A byte sequence, if there is one.
+    fn partition(&mut self, partition: Option<Partition>) {
+        if let Some(bytes) = partition {
+            let mut text = [0; 12];
+            // Nine bytes are exactly twelve characters, without padding.
+            if STANDARD.encode_slice(bytes, &mut text).is_ok() {
+                self.0.extend_from_slice(b";pk=:");
+                self.0.extend_from_slice(&text);
+                self.0.push(b':');
+            }
+        }
+    }
+
     fn param(&mut self, name: &str, value: u64) {
         self.0.extend_from_slice(name.as_bytes());
         self.number(value);
@@ -219,7 +239,12 @@ mod tests {
 
     #[test]
     fn the_lists_are_those_of_the_draft() {
-        let window = |name, quota, unit| Announced { name, quota, unit };
+        let window = |name, quota, unit| Announced {
+            name,
+            quota,
+            unit,
+            partition: None,
+        };
         let windows = [
             window("burst", Quota::per_minute(100), None),
             window("daily", Quota::per_day(1000), Some("content-bytes")),
@@ -232,10 +257,15 @@ mod tests {
         let burst = Verdict::passed(100, 73).resets(half, half);
         let daily = Verdict::refused(1000, 0, Duration::from_millis(86_001));
         let full = Verdict::passed(9, 9);
-        let verdicts = [("burst", &burst), ("daily", &daily), ("full", &full)];
+        let partition = Some(*b"nine byte");
+        let verdicts = [
+            ("burst", &burst, None),
+            ("daily", &daily, partition),
+            ("full", &full, None),
+        ];
         assert_eq!(
             text(limit(verdicts.into_iter())),
-            r#""burst";r=73;t=1, "daily";r=0;t=87, "full";r=9"#
+            r#""burst";r=73;t=1, "daily";r=0;t=87;pk=:bmluZSBieXRl:, "full";r=9"#
         );
     }
 
@@ -244,7 +274,7 @@ mod tests {
         assert_eq!(policy([].into_iter()), None);
         let much = Verdict::passed(u64::MAX, u64::MAX);
         assert_eq!(
-            text(limit([("a", &much)].into_iter())),
+            text(limit([("a", &much, None)].into_iter())),
             r#""a";r=999999999999999"#
         );
     }

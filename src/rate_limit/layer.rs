@@ -7,6 +7,7 @@ use http::Request;
 use tower_layer::Layer;
 
 use super::decision::Decision;
+use super::digest::Secret;
 use super::headers::Headers;
 use super::policy::Policy;
 use super::quota::Quota;
@@ -237,6 +238,31 @@ impl<St> RateLimitBuilder<St> {
         self
     }
 
+    /// Tells clients which bucket they are counted in (`pk`, the partition key of the draft): off unless
+    /// set. Two responses with the same `pk` used up the same bucket; so a client that comes by several
+    /// ways (addresses, accounts) learns which of them share one.
+    ///
+    /// A value is 72 bits of a keyed hash of policy, window and key. Without the secret nobody can find
+    /// out from it whose bucket that is, nor that two policies count the same client. Under
+    /// [`Secret::random`] it is another after a restart and in each process; under one that
+    /// processes share it is the same in all of them. Layers that share a [`MemoryStore`] share its
+    /// buckets only under the same secret. Both fields become each response's own, which is one
+    /// allocation more.
+    ///
+    /// ```
+    /// use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, Secret, key};
+    ///
+    /// let layer = RateLimitLayer::builder()
+    ///     .policy(Policy::new("api", Quota::per_second(50)).by(key::header("x-api-key")))
+    ///     .partition_keys(Secret::random())
+    ///     .build()?;
+    /// # Ok::<_, bartizan::config::ConfigError>(())
+    /// ```
+    pub fn partition_keys(mut self, secret: Secret) -> Self {
+        self.settings.partitions = Some(secret);
+        self
+    }
+
     /// Whether a browser's `EventSource` is turned away with a stream that tells it when to come back:
     /// on unless set. A 429 would end it for good.
     pub fn event_source(mut self, spare: bool) -> Self {
@@ -277,7 +303,11 @@ impl<St> RateLimitBuilder<St> {
     /// If there is no policy; if a name is unfit, or given twice; if a policy has no key, or one that
     /// its routes do not have; if a route's template cannot match; if a constant cost is more than a
     /// window holds; if [`Headers::NearLimit`] is over 100 per cent.
-    pub fn build(self) -> Result<RateLimitLayer<St>, ConfigError> {
+    pub fn build(mut self) -> Result<RateLimitLayer<St>, ConfigError> {
+        if self.settings.secret.is_none() {
+            // The names of buckets outlive a process only if the keys they are made of do.
+            self.settings.secret.clone_from(&self.settings.partitions);
+        }
         let shared = Shared {
             rules: Arc::new(Rules::new(self.policies, self.settings)?),
             store: match self.store {

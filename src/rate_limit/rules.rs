@@ -40,6 +40,8 @@ pub(super) struct Settings {
     pub(super) reject: Option<Arc<dyn Reject>>,
     /// What the store has keys digested under.
     pub(super) secret: Option<Secret>,
+    /// What the names of buckets in response fields are made under, if they are told.
+    pub(super) partitions: Option<Secret>,
 }
 
 pub(super) type TemplateFn = dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync;
@@ -187,6 +189,7 @@ impl Rules {
     /// What is announced under these quotas, one for each window.
     fn at(&self, quotas: &[Quota]) -> Quotas {
         let named = self.windows.iter().zip(quotas.iter().copied());
+        let named = named.map(|(window, quota)| (window, quota, None));
         Quotas {
             announced: self.announce(named.clone()),
             windows: named

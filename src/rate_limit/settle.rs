@@ -6,6 +6,7 @@ use http::{Method, Request, Response};
 use smallvec::SmallVec;
 
 use super::decision::{Decision, Outcome, Verdict};
+use super::digest::Partition;
 use super::headers::{self, Announced, Fields};
 use super::quota::Quota;
 use super::reject::{Cause, Rejection};
@@ -89,7 +90,8 @@ impl Rules {
         let allowed = decision.is_allowed();
         // The answer to a CONNECT is the beginning of a tunnel.
         let tunnel = allowed && request.method() == Method::CONNECT;
-        let verdicts = self.enforced(applied, decision).map(|(_, verdict)| verdict);
+        let enforced = self.enforced(applied, decision);
+        let verdicts = enforced.map(|(_, _, verdict)| verdict);
         !tunnel && self.settings.headers.apply(allowed, verdicts)
     }
 
@@ -137,7 +139,7 @@ impl Rules {
         decision: &Decision,
     ) -> Rejection<'r> {
         let mut rejection = self.rejection(request, Cause::Exceeded);
-        for (window, verdict) in self.enforced(applied, decision) {
+        for (_, window, verdict) in self.enforced(applied, decision) {
             match verdict.outcome() {
                 Outcome::Passed => continue,
                 Outcome::Refused(wait) => rejection.wait = rejection.wait.max(Some(wait)),
@@ -174,42 +176,56 @@ impl Rules {
     }
 
     fn fields(&self, applied: &[Applied], decision: &Decision) -> Fields {
-        let named = || self.enforced(applied, decision);
-        let legacy = || headers::legacy(named().map(|(_, verdict)| verdict));
+        let enforced = || self.enforced(applied, decision);
+        let legacy = || headers::legacy(enforced().map(|(_, _, verdict)| verdict));
+        let named = enforced()
+            .map(|(applied, window, verdict)| (&*window.name, verdict, self.partition(applied)));
         Fields {
             policy: self.announced(applied),
-            limit: headers::limit(named().map(|(window, verdict)| (&*window.name, verdict))),
+            limit: headers::limit(named),
             legacy: self.settings.legacy.then(legacy).flatten(),
         }
+    }
+
+    /// Which bucket a window means, where responses tell that.
+    fn partition(&self, applied: &Applied) -> Option<Partition> {
+        let secret = self.settings.partitions.as_ref()?;
+        let check = self.check(applied);
+        Some(secret.partition(check.scope(), check.key()))
     }
 
     /// The `RateLimit-Policy` list: made before for one window alone and for all of them.
     fn announced(&self, applied: &[Applied]) -> Option<HeaderValue> {
         let quotas = self.quotas.load();
         let usual = |applied: &Applied| applied.quota == quotas.windows[applied.window].0;
-        if applied.iter().all(usual) {
+        if self.settings.partitions.is_none() && applied.iter().all(usual) {
             match applied {
                 [applied] => return quotas.windows[applied.window].1.clone(),
                 applied if applied.len() == self.windows.len() => return quotas.announced.clone(),
                 _ => {}
             }
         }
-        let named = applied
-            .iter()
-            .map(|applied| (&self.windows[applied.window], applied.quota));
+        let named = applied.iter().map(|applied| {
+            (
+                &self.windows[applied.window],
+                applied.quota,
+                self.partition(applied),
+            )
+        });
         self.announce(named)
     }
 
     /// The `RateLimit-Policy` list of windows, without the shadows.
     pub(super) fn announce<'w>(
         &self,
-        windows: impl Iterator<Item = (&'w Window, Quota)>,
+        windows: impl Iterator<Item = (&'w Window, Quota, Option<Partition>)>,
     ) -> Option<HeaderValue> {
-        let enforced = windows.filter(|(window, _)| !self.is_shadow(window));
-        headers::policy(enforced.map(|(window, quota)| Announced {
+        let enforced = windows.filter(|(window, _, _)| !self.is_shadow(window));
+        headers::policy(enforced.map(|(window, quota, partition)| Announced {
             name: &window.name,
             quota,
             unit: self.unit(window),
+            partition,
         }))
     }
 
@@ -231,11 +247,11 @@ impl Rules {
         &'r self,
         applied: &'d [Applied],
         decision: &'d Decision,
-    ) -> impl Iterator<Item = (&'r Window, &'d Verdict)> {
+    ) -> impl Iterator<Item = (&'d Applied, &'r Window, &'d Verdict)> {
         applied
             .iter()
             .zip(decision.verdicts())
-            .map(|(applied, verdict)| (&self.windows[applied.window], verdict))
-            .filter(|(window, _)| !self.is_shadow(window))
+            .map(|(applied, verdict)| (applied, &self.windows[applied.window], verdict))
+            .filter(|(_, window, _)| !self.is_shadow(window))
     }
 }

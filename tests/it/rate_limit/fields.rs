@@ -1,7 +1,8 @@
 //! The response fields of requests that pass.
 
 use super::*;
-use bartizan::rate_limit::{Headers, Report};
+use bartizan::rate_limit::{Headers, Report, Secret};
+use proptest::prelude::*;
 use tower::service_fn;
 
 #[tokio::test]
@@ -136,4 +137,118 @@ async fn handlers_and_outer_layers_can_see_the_decision() {
     assert_eq!(report.windows().count(), 1);
     assert!(report.window("other").is_none());
     assert_eq!(text(response).await, "4");
+}
+
+/// The `pk` of each item of a list, by its name.
+fn partitions(list: &str) -> Vec<(String, Vec<u8>)> {
+    let list = sfv::Parser::new(list).parse::<sfv::List>().unwrap();
+    list.into_iter()
+        .map(|entry| {
+            let sfv::ListEntry::Item(item) = entry else {
+                panic!("a list of items");
+            };
+            let name = item.bare_item.as_string().unwrap().as_str().to_owned();
+            let partition = item.params["pk"].as_byte_sequence().unwrap();
+            (name, partition.to_vec())
+        })
+        .collect()
+}
+
+fn telling(secret: Secret) -> Host {
+    let policy = minutely("api", 5).and("daily", Quota::per_day(50));
+    let builder = RateLimitLayer::builder()
+        .partition_keys(secret)
+        .policy(policy.by(per_client()))
+        .policy(minutely("network", 500).by(per_client()));
+    Host::of(builder)
+}
+
+#[tokio::test]
+async fn a_partition_key_tells_the_same_bucket_again_and_nobody_whose_it_is() {
+    let secret = || Secret::new("0123456789abcdef").unwrap();
+    let tell = async |host: &mut Host, ip: &str| {
+        let response = host.send(from(ip)).await;
+        let state = partitions(header(&response, "ratelimit").unwrap());
+        let policy = partitions(header(&response, "ratelimit-policy").unwrap());
+        assert_eq!(state, policy, "both fields mean the same bucket");
+        state
+    };
+    let mut host = telling(secret());
+    let ann = tell(&mut host, "192.0.2.1").await;
+    let names: Vec<_> = ann.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["api", "daily", "network"]);
+    assert!(ann.iter().all(|(_, partition)| partition.len() == 9));
+    assert_eq!(tell(&mut host, "192.0.2.1").await, ann);
+    assert_eq!(
+        tell(&mut telling(secret()), "192.0.2.1").await,
+        ann,
+        "of another process"
+    );
+
+    let bob = tell(&mut host, "192.0.2.2").await;
+    let random = tell(&mut telling(Secret::random()), "192.0.2.1").await;
+    let mut all: Vec<_> = [&ann, &bob, &random]
+        .into_iter()
+        .flatten()
+        .map(|(_, partition)| partition)
+        .collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(
+        all.len(),
+        9,
+        "no two windows, clients or secrets have one in common"
+    );
+
+    let refused = async |host: &mut Host| host.passing(5, || from("192.0.2.1")).await;
+    assert_eq!(refused(&mut host).await, 3);
+    assert_eq!(tell(&mut host, "192.0.2.1").await, ann, "of a refusal, too");
+}
+
+#[tokio::test]
+async fn partition_keys_are_told_on_request_alone() {
+    let mut host = Host::new([minutely("api", 5).by(per_client())]);
+    let response = host.send(from("192.0.2.1")).await;
+    assert!(!header(&response, "ratelimit").unwrap().contains("pk"));
+    assert!(
+        !header(&response, "ratelimit-policy")
+            .unwrap()
+            .contains("pk")
+    );
+}
+
+proptest! {
+    #[test]
+    fn the_fields_are_structured_fields_to_another_parser(
+        windows in prop::collection::btree_map("[ !#-\\[\\]-~]{1,64}", (1u64..=1_000_000_000, 1u64..=1_000_000), 1..6),
+        unit in prop::option::of("[ !#-\\[\\]-~]{1,64}"),
+    ) {
+        let policy = |(name, (count, burst)): (&String, &(u64, u64))| {
+            let quota = Quota::per_second(*count).burst(*burst);
+            let policy = Policy::new(name.clone(), quota).by(key::constant());
+            match &unit {
+                Some(unit) => policy.unit(unit.clone()),
+                None => policy,
+            }
+        };
+        let mut host = Host::new(windows.iter().map(policy));
+        let response = futures::FutureExt::now_or_never(host.send(get("/"))).unwrap();
+        for (field, first) in [("ratelimit-policy", "q"), ("ratelimit", "r")] {
+            let value = response.headers()[field].to_str().unwrap();
+            let list = sfv::Parser::new(value).parse::<sfv::List>().unwrap();
+            prop_assert_eq!(list.len(), windows.len());
+            for (entry, (name, (_, burst))) in list.iter().zip(&windows) {
+                let sfv::ListEntry::Item(item) = entry else { panic!("a list of items") };
+                prop_assert_eq!(item.bare_item.as_string().unwrap().as_str(), name);
+                let cells = i64::from(item.params[first].as_integer().unwrap()) as u64;
+                prop_assert_eq!(cells, if first == "q" { *burst } else { burst - 1 });
+                let told = item.params.get("qu").map(|unit| unit.as_string().unwrap().as_str());
+                prop_assert_eq!(told, unit.as_deref().filter(|_| first == "q"));
+                for (name, value) in &item.params {
+                    let known = ["q", "w", "qu", "r", "t"].contains(&name.as_str());
+                    prop_assert!(known, "{} {:?}", name, value);
+                }
+            }
+        }
+    }
 }
