@@ -16,9 +16,10 @@
 //! 5. The scheme is that of the client's own hop, and is believed from the same proxies only.
 //! 6. IPv4 addresses in IPv6 clothing (`::ffff:198.51.100.7`) are unmapped before anything else.
 //!
-//! A source that cannot do its work says so, once, through the feature `tracing`: when the peer's
-//! address is missing, when a forwarding header comes from a peer that is not trusted, and when the
-//! trusted networks are the whole internet.
+//! A source that cannot do its work says so, once, in a warning (feature `tracing`) with the fix, and
+//! in the counter `bartizan_client_findings_total` (feature `metrics`) under a `finding`: `no_peer`, when
+//! the peer's address is missing; `untrusted`, when a forwarding header comes from a peer that is not
+//! trusted; and `trusts_all`, when the trusted networks are the whole internet.
 //!
 //! # Deployment
 //!

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use http::HeaderMap;
 
 use super::forwarded;
-use crate::trace::emit;
+use crate::trace::{Counter, emit};
 
 /// One source's findings, shared by its clones.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ impl Told {
     /// The extension that should hold the peer's address is missing, or holds none.
     pub(super) fn no_peer(&self, extension: &'static str) {
         if self.no_peer.first() {
+            found("no_peer");
             emit!(
                 warn,
                 { extension = extension },
@@ -48,6 +49,7 @@ impl Told {
             return;
         }
         if forwarded::is_present(headers) && self.untrusted.first() {
+            found("untrusted");
             emit!(
                 warn,
                 {},
@@ -74,6 +76,7 @@ impl Told {
     /// Every address of a family is a trusted proxy.
     pub(super) fn trusts_all(&self) {
         if self.trusts_all.first() {
+            found("trusts_all");
             emit!(
                 warn,
                 {},
@@ -82,6 +85,10 @@ impl Told {
             );
         }
     }
+}
+
+fn found(finding: &'static str) {
+    Counter::new("bartizan_client_findings_total", &[("finding", finding)]).add(1);
 }
 
 /// Says yes once.

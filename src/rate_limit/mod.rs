@@ -45,6 +45,18 @@
 //! refunded by [`peek`](RateLimitLayer::peek), [`reset`](RateLimitLayer::reset) and
 //! [`refund`](RateLimitLayer::refund).
 //!
+//! # What is counted and logged
+//!
+//! - The counter `bartizan_rate_limit_requests_total` (feature `metrics`) has the labels `policy`, the
+//!   name of a window, and `outcome`: `passed`, `refused`, or of a shadow `would_refuse`. A request
+//!   counts in every window that applies to it, but passes in none if it is refused by any.
+//! - An event at `debug` (feature `tracing`, target `bartizan`) tells of each refusal, and of each that a
+//!   shadow would have made, with the field `policy`.
+//! - Clients that cannot be told apart are [found and counted](crate::client) once.
+//!
+//! These names are part of the crate's promise. None of them is made of anything that a request holds,
+//! and nothing is logged at higher levels, so that a flood of refusals floods no log.
+//!
 //! # Where it sits
 //!
 //! - *Addresses.* Behind a proxy the peer is the proxy, and all clients would share one bucket: tell

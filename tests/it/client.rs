@@ -10,6 +10,8 @@ use http::Request;
 use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, ServiceExt, service_fn};
 
+use crate::recorder::Recorder;
+
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
 fn address() -> SocketAddr {
@@ -90,4 +92,25 @@ fn identifying_a_client_allocates_nothing_however_deep_the_chain() {
         let found = found.unwrap();
         assert_eq!((found.ip(), found.scheme()), (Some(CLIENT), Scheme::Https));
     }
+}
+
+#[test]
+fn each_finding_about_a_deployment_is_counted_once() {
+    let recorder = Recorder::default();
+    metrics::with_local_recorder(&recorder, || {
+        let everything = TrustedProxies::cidrs(["0.0.0.0/0"]).unwrap();
+        let source = ClientSource::peer().behind(everything);
+        let stranger = Request::builder()
+            .extension(PeerAddr::new("[2001:db8::1]:4711".parse().unwrap()))
+            .header("x-forwarded-for", "1.1.1.1")
+            .body(())
+            .unwrap();
+        for _ in 0..10 {
+            source.identify(&Request::new(()));
+            source.clone().identify(&stranger);
+        }
+    });
+    let finding = |name| format!("Key(bartizan_client_findings_total, [finding = {name}])");
+    let expected = ["trusts_all", "no_peer", "untrusted"].map(|name| (finding(name), 1));
+    assert_eq!(recorder.counted(), expected);
 }

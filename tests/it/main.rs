@@ -5,4 +5,5 @@ mod event_stream;
 mod health;
 mod logs;
 mod rate_limit;
+mod recorder;
 mod security_headers;

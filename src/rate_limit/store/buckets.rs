@@ -89,7 +89,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
         let mut allowed = true;
         for (check, spot) in checks.iter().zip(&spots) {
             if !self.passes(check, spot, now) {
-                self.heal(check, spot, now);
+                self.heal(check, spot, now, clock);
                 allowed &= check.is_shadow();
             }
         }
@@ -127,10 +127,15 @@ impl<C: Cell, N: Note> Buckets<C, N> {
             match self.home.attempt(spot.home, order) {
                 Attempt::Taken(receipt) => {
                     let tat = receipt.after.tat;
-                    return verdict(check.quota(), tat, now, Take::Passed(tat));
+                    let passed = (tat, Take::Passed(tat));
+                    let (tat, take) = match spot.home.own {
+                        true => passed,
+                        false => self.charge_shared(check, order, clock).unwrap_or(passed),
+                    };
+                    return verdict(check.quota(), tat, now, take);
                 }
                 Attempt::Refused { tat, take } => {
-                    self.heal(check, &spot, now);
+                    self.heal(check, &spot, now, clock);
                     return verdict(check.quota(), tat, now, take);
                 }
                 // Seldom: out of the way of those who know their place.
@@ -145,7 +150,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
     fn check_again(&self, check: &Check<'_>, spot: Spot, now: u64, clock: &Clock) -> Verdict {
         let (_, verdict) = self.take(check, spot, now, clock);
         if !verdict.has_passed() {
-            self.heal(check, &spot, now);
+            self.heal(check, &spot, now, clock);
         }
         verdict
     }
@@ -271,7 +276,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
                     let met = match spilled {
                         true => self.charge_slot(check, order),
                         false if spot.home.own => None,
-                        false => self.charge_shared(check, order),
+                        false => self.charge_shared(check, order, clock),
                     };
                     return match met {
                         None => {
@@ -326,7 +331,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
 
     /// Adds to a slot, just taken, what others have taken from the shared bucket since it was looked
     /// at. Returns the TAT and whether the slot holds that much; `None` if they have not.
-    fn charge_shared(&self, check: &Check<'_>, order: Order) -> Option<(u64, Take)> {
+    fn charge_shared(&self, check: &Check<'_>, order: Order, clock: &Clock) -> Option<(u64, Take)> {
         if self.spilled_until.load() == 0 {
             return None;
         }
@@ -335,7 +340,8 @@ impl<C: Cell, N: Note> Buckets<C, N> {
         if !place.own || missed == 0 {
             return None;
         }
-        let ceiling = gcra::ceiling(order.quota, order.now);
+        // As of now: those who shared may have read the time later than `order` was given.
+        let ceiling = gcra::ceiling(order.quota, clock.now().as_nanos());
         let mut most = 0;
         self.home.change(self.set(check), order.tag, |tat| {
             most = tat.saturating_add(missed);
@@ -343,7 +349,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
         });
         let take = match most <= ceiling {
             true => Take::Passed(most),
-            false => gcra::take(order.quota, ceiling, order.now, order.cost),
+            false => gcra::take(order.quota, u64::MAX, order.now, order.cost),
         };
         Some((most.min(ceiling), take))
     }
@@ -369,14 +375,18 @@ impl<C: Cell, N: Note> Buckets<C, N> {
 
     /// A bucket that was written under a clock that has gone back since is emptied as of now: its
     /// caller waits a window, and not the jump. It is the one write of a refusal.
-    fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64) {
-        let late = |tat| gcra::healed(check.quota(), tat, now);
+    fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64, clock: &Clock) {
+        let late = |now| move |tat| gcra::healed(check.quota(), tat, now);
         if spot.home.own {
-            return self.home.amend(spot.home, late);
+            return self.home.amend(spot.home, late(now));
         }
-        let place = spot.spill.unwrap_or_else(|| self.look_at_spill(check));
+        // The clock is read after the bucket here, too.
+        let (place, now) = match spot.spill {
+            Some(place) => (place, now),
+            None => (self.look_at_spill(check), clock.now().as_nanos()),
+        };
         if place.own {
-            self.spill.amend(place, late);
+            self.spill.amend(place, late(now));
         }
     }
 }

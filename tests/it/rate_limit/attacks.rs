@@ -81,10 +81,12 @@ async fn a_flood_of_refusals_writes_no_log_line_and_debugging_names_no_client() 
     }
     assert_eq!(flood(tracing::Level::INFO).await, "");
     let text = flood(tracing::Level::DEBUG).await;
-    assert!(
-        text.contains("bartizan: request refused policy=api"),
-        "{text}"
-    );
+    for event in [
+        "request refused policy=api",
+        "request would be refused policy=trial",
+    ] {
+        assert!(text.contains(&format!("DEBUG bartizan: {event}")), "{text}");
+    }
     for secret in ["192.0.2.77", CANARY] {
         assert!(!text.contains(secret), "{text}");
     }

@@ -1,11 +1,8 @@
 //! What can be changed and seen while a layer runs: quotas, usage, counters.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-
 use super::*;
+use crate::recorder::Recorder;
 use bartizan::rate_limit::MemoryStore;
-use metrics::{Key as Name, KeyName, Metadata, SharedString, Unit};
 
 #[tokio::test]
 async fn a_swapped_quota_holds_at_once_and_keeps_what_was_used() {
@@ -126,52 +123,17 @@ async fn usage_counts_keys_until_their_buckets_are_full_again() {
     assert_eq!(usage.bytes(), store.bytes());
 }
 
-/// Keeps the names of counters with what was added to them.
-#[derive(Default)]
-struct Recorder(Mutex<Vec<Counted>>);
-
-type Counted = (String, Arc<AtomicU64>);
-
-impl metrics::Recorder for Recorder {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, name: &Name, _: &Metadata<'_>) -> metrics::Counter {
-        let counter = Arc::default();
-        self.0
-            .lock()
-            .unwrap()
-            .push((name.to_string(), Arc::clone(&counter)));
-        metrics::Counter::from_arc(counter)
-    }
-
-    fn register_gauge(&self, _: &Name, _: &Metadata<'_>) -> metrics::Gauge {
-        metrics::Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Name, _: &Metadata<'_>) -> metrics::Histogram {
-        metrics::Histogram::noop()
-    }
-}
-
 #[tokio::test]
 async fn requests_are_counted_by_policy_and_outcome_and_never_by_key() {
     let recorder = Recorder::default();
     let policies = [minutely("api", 3), minutely("trial", 1).shadow()];
     let mut host = metrics::with_local_recorder(&recorder, || Host::new(policies));
     host.passing(5, || from("192.0.2.1")).await;
-    let counted: Vec<_> = (recorder.0.lock().unwrap().iter())
-        .map(|(name, count)| {
-            let count = count.load(Ordering::Relaxed);
-            (name.clone(), count)
-        })
-        .collect();
     let name = |policy, outcome| {
         format!("Key(bartizan_rate_limit_requests_total, [policy = {policy}, outcome = {outcome}])")
     };
     assert_eq!(
-        counted,
+        recorder.counted(),
         [
             (name("api", "passed"), 3),
             (name("api", "refused"), 2),
@@ -179,4 +141,38 @@ async fn requests_are_counted_by_policy_and_outcome_and_never_by_key() {
             (name("trial", "would_refuse"), 4),
         ]
     );
+}
+
+#[tokio::test]
+async fn what_is_counted_and_logged_is_what_the_documentation_lists() {
+    let (_, listed) = include_str!("../../../src/rate_limit/mod.rs")
+        .split_once("//! # What is counted and logged")
+        .unwrap();
+    let (listed, _) = listed.split_once("//! # ").unwrap();
+    let recorder = Recorder::default();
+    let policies = [minutely("api", 3), minutely("trial", 1).shadow()];
+    let mut host = metrics::with_local_recorder(&recorder, || Host::new(policies));
+    host.passing(5, || get("/")).await;
+    for (name, _) in recorder.counted() {
+        let (name, labels) = name
+            .strip_prefix("Key(")
+            .and_then(|name| name.strip_suffix("])"))
+            .and_then(|name| name.split_once(", ["))
+            .unwrap();
+        assert!(
+            listed.contains(&format!("`{name}`")),
+            "{name} is not listed"
+        );
+        for (label, value) in labels
+            .split(", ")
+            .map(|label| label.split_once(" = ").unwrap())
+        {
+            assert!(
+                listed.contains(&format!("`{label}`")),
+                "{label} is not listed"
+            );
+            let known = label == "policy" || listed.contains(&format!("`{value}`"));
+            assert!(known, "{label} {value} is not listed");
+        }
+    }
 }
