@@ -10,6 +10,7 @@
 mod harness;
 mod health;
 mod rate_limit;
+mod rate_limit_keys;
 mod request;
 mod security_headers;
 mod sse;
@@ -42,6 +43,7 @@ fn main() {
             contest.run(effort);
         }
     }
+    rate_limit_keys::run(effort, &wanted);
     sse::targeted(effort, &wanted);
     sse::run(effort, &wanted);
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -14,7 +14,12 @@ use tower::Service;
 
 /// A request as a server hands it on: the client's address in the extensions, some usual headers.
 pub fn request(path: &'static str) -> Request<Body> {
-    let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 50_000));
+    request_from(path, Ipv4Addr::new(192, 0, 2, 1).into())
+}
+
+/// The same from this address.
+pub fn request_from(path: &'static str, client: IpAddr) -> Request<Body> {
+    let peer = SocketAddr::new(client, 50_000);
     Request::get(path)
         .header("host", "example.org")
         .header("accept", "text/html")

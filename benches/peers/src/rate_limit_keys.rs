@@ -1,0 +1,277 @@
+//! Many keys, several threads: the same layers as in [`rate_limit`](crate::rate_limit), under loads that
+//! differ in whose requests they are.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::Range;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bartizan::clock::Clock;
+use bartizan::rate_limit::{
+    Answer, Check, Headers, MemoryStore, Policy, Quota, RateLimitLayer, Store, key,
+};
+use http::{Request, Response};
+use tower::{Layer, Service};
+use tower_governor::GovernorLayer;
+use tower_governor::governor::GovernorConfigBuilder;
+
+use crate::harness::{Effort, median};
+use crate::request::{call, client, handler, request_from};
+
+/// Whose requests come in.
+struct Load {
+    title: &'static str,
+    /// The number of the client that sends request number so much, of this thread.
+    client: fn(&Zipf, u64) -> u64,
+}
+
+const LOADS: [Load; 4] = [
+    Load {
+        title: "one hot key",
+        client: |_, _| 0,
+    },
+    Load {
+        title: "10,000 keys, uniform",
+        client: |_, request| mix(request) % 10_000,
+    },
+    Load {
+        title: "1,000,000 keys, Zipf",
+        client: |zipf, request| zipf.draw(mix(request)),
+    },
+    Load {
+        title: "a flood of new keys",
+        client: |_, request| 1 << 32 | request,
+    },
+];
+
+/// Times all loads with one thread and with two, and then what a million clients take in memory:
+/// those whose titles contain what is wanted.
+pub fn run(effort: Effort, wanted: &str) {
+    let zipf = Zipf::new(1_000_000);
+    for load in &LOADS {
+        for threads in [1, 2] {
+            let title = format!("rate limit, {}, {threads} thread(s)", load.title);
+            if !title.contains(wanted) {
+                continue;
+            }
+            println!("\n{title}");
+            println!(
+                "{:<38} {:>12} {:>12} {:>12}",
+                "", "ns/request", "over floor", "bartizan is"
+            );
+            let mut contestants = contestants();
+            let times = take_turns(&mut contestants, load, &zipf, threads, effort);
+            let floor = times[0];
+            let ours = times[times.len() - 1] - floor;
+            for (contestant, time) in contestants.iter().zip(&times) {
+                let over = time - floor;
+                let ratio = match contestant.name {
+                    "tower_governor" => format!("{:.3}x", ours / over),
+                    _ => String::from("-"),
+                };
+                println!(
+                    "{:<38} {time:>12.1} {over:>+12.1} {ratio:>12}",
+                    contestant.name
+                );
+            }
+        }
+    }
+    if MEMORY.contains(wanted) {
+        memory();
+    }
+}
+
+/// A service that many threads can have a clone of.
+struct Contestant {
+    name: &'static str,
+    /// Answers a request of each of these clients.
+    turn: Box<dyn Fn(&[IpAddr]) + Sync>,
+    /// The number of its next request: no new key is new twice.
+    next: u64,
+}
+
+impl Contestant {
+    fn new<S, B>(name: &'static str, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = std::convert::Infallible>
+            + Clone
+            + Sync
+            + 'static,
+    {
+        let turn = move |clients: &[IpAddr]| {
+            let mut service = service.clone();
+            for client in clients {
+                let answer = call(&mut service, black_box(request_from("/", *client)));
+                assert!(answer.status().is_success(), "{name} refuses");
+            }
+        };
+        let (turn, next) = (Box::new(turn), 0);
+        Self { name, turn, next }
+    }
+}
+
+/// One cell a second, and more of them at once than are ever asked for: every key stays in use.
+fn contestants() -> [Contestant; 3] {
+    let governor = GovernorConfigBuilder::default()
+        .period(Duration::from_secs(1))
+        .burst_size(1_000_000_000)
+        .finish()
+        .expect("neither is zero");
+    let ours = RateLimitLayer::builder()
+        .policy(Policy::new("peers", QUOTA).by(key::client_ip(&client())))
+        .store(MemoryStore::with_capacity(1 << 21))
+        .headers(Headers::Off)
+        .build()
+        .expect("a valid policy");
+    [
+        Contestant::new("the bare service", handler()),
+        Contestant::new(
+            "tower_governor",
+            GovernorLayer::new(governor).layer(handler()),
+        ),
+        Contestant::new("bartizan", ours.layer(handler())),
+    ]
+}
+
+/// The median time of a request in each contestant's turns, with so many threads at once.
+fn take_turns(
+    contestants: &mut [Contestant],
+    load: &Load,
+    zipf: &Zipf,
+    threads: u64,
+    effort: Effort,
+) -> Vec<f64> {
+    let clients = |requests: Range<u64>| -> Vec<_> {
+        requests
+            .map(|number| address((load.client)(zipf, number)))
+            .collect()
+    };
+    // The keys that are there have been there before.
+    let known = clients(0..effort.choose(2_000_000, 20_000) as u64);
+    for contestant in contestants.iter() {
+        (contestant.turn)(&known);
+    }
+    let (turns, requests) = (effort.choose(61, 5), effort.choose(20_000, 2_000) as u64);
+    let mut times = vec![Vec::new(); contestants.len()];
+    for round in 0..turns {
+        for place in 0..contestants.len() {
+            let index = (round + place) % contestants.len();
+            let contestant = &mut contestants[index];
+            let first = (1 << 31) + contestant.next;
+            contestant.next += threads * requests;
+            let turn = &contestant.turn;
+            let ready = Barrier::new(threads as usize);
+            let slowest = thread::scope(|scope| {
+                let run = |thread: u64| {
+                    let first = first + thread * requests;
+                    let (clients, ready) = (clients(first..first + requests), &ready);
+                    scope.spawn(move || {
+                        ready.wait();
+                        let started = Instant::now();
+                        turn(&clients);
+                        started.elapsed()
+                    })
+                };
+                let running: Vec<_> = (0..threads).map(run).collect();
+                let times = running.into_iter().map(|thread| thread.join());
+                times
+                    .map(|time| time.expect("a request does not panic"))
+                    .max()
+            });
+            let slowest = slowest.expect("there is a thread");
+            times[index].push(slowest.as_nanos() as f64 / requests as f64);
+        }
+    }
+    times.into_iter().map(median).collect()
+}
+
+/// The bytes that a million IPv6 clients take.
+fn memory() {
+    const CLIENTS: u64 = 1_000_000;
+    let clock = Clock::manual();
+    let mut ours = None;
+    let taken = allocation_counter::measure(|| ours = Some(MemoryStore::with_capacity(1 << 20)));
+    let ours = ours.expect("it was just made");
+    let flood = |store: &MemoryStore, from: u64| {
+        for client in from..from + CLIENTS {
+            let check = Check::new("peers", "peers", mix(client), QUOTA);
+            let Answer::Now(decision) = store.check(&[check], &clock) else {
+                unreachable!("memory answers at once")
+            };
+            assert!(decision.is_allowed());
+        }
+    };
+    let grown = allocation_counter::measure(|| flood(&ours, 0));
+    let own = ours.usage(&clock).keys();
+    let later =
+        allocation_counter::measure(|| (1..10).for_each(|round| flood(&ours, round * CLIENTS)));
+
+    let governor: governor::DefaultKeyedRateLimiter<IpAddr> =
+        governor::RateLimiter::keyed(theirs());
+    let theirs = allocation_counter::measure(|| {
+        for client in 0..CLIENTS {
+            let _ = governor.check_key(&address(client));
+        }
+    });
+
+    let each = |bytes: i64| bytes as f64 / CLIENTS as f64;
+    println!("\n{MEMORY}");
+    println!("{:<38} {:>12}", "", "bytes/client");
+    println!("{:<38} {:>12.1}", "governor", each(theirs.bytes_current));
+    println!(
+        "{:<38} {:>12.1}",
+        "bartizan, of 1,048,576 keys",
+        each(taken.bytes_current)
+    );
+    println!("{:<38} {own:>12}", "  of whom have buckets of their own");
+    println!("{:<38} {:>12}", "  grown for them", grown.bytes_total);
+    println!(
+        "{:<38} {:>12}",
+        "  grown for 9,000,000 more", later.bytes_total
+    );
+}
+
+const MEMORY: &str = "rate limit, memory, 1,000,000 IPv6 clients";
+
+const QUOTA: Quota = Quota::per(1, Duration::from_secs(1)).burst(1_000_000_000);
+
+fn theirs() -> governor::Quota {
+    let period = governor::Quota::with_period(Duration::from_secs(1)).expect("it is not zero");
+    period.allow_burst(std::num::NonZeroU32::new(1_000_000_000).expect("it is not zero"))
+}
+
+/// A /64 of its own for each client.
+fn address(client: u64) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(
+        0x2001 << 112 | u128::from(client) << 64 | 1,
+    ))
+}
+
+/// A number that looks random, and another for each other one.
+fn mix(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 1
+}
+
+/// Clients of whom the second sends half as much as the first, the third a third, and so on.
+struct Zipf(Vec<f64>);
+
+impl Zipf {
+    fn new(clients: usize) -> Self {
+        let mut sum = 0.0;
+        let cumulated = (1..=clients).map(|rank| {
+            sum += 1.0 / rank as f64;
+            sum
+        });
+        Self(cumulated.collect())
+    }
+
+    fn draw(&self, random: u64) -> u64 {
+        let last = self.0[self.0.len() - 1];
+        let point = (random >> 10) as f64 / (1_u64 << 53) as f64 * last;
+        self.0.partition_point(|sum| *sum < point) as u64
+    }
+}
