@@ -43,10 +43,10 @@ impl EventStream {
 /// 3. A ping goes out with every keep-alive. A client that shows no sign of life for two of them, or
 ///    takes nothing of what it is sent, is cut off. Browsers answer pings by themselves.
 /// 4. The server closes with 1001 at the maximum age and when the process drains, with 1008 when the
-///    stream is revoked or superseded, and with 1013 when nothing feeds the hub any more. The message before it
-///    says where and when to go on, but who was closed with 1008 should not. 1002, 1007 and 1009 are
-///    for frames that are not allowed, text that is not UTF-8, and messages over 4 KiB. What a client
-///    says otherwise is ignored.
+///    stream is revoked or superseded, and with 1013 when nothing feeds the hub any more. The message
+///    before it says where and when to go on, but who was closed with 1008 should not. 1002, 1007 and
+///    1009 are for frames that are not allowed, text that is not UTF-8, and messages over 4 KiB. What
+///    a client says otherwise is ignored.
 ///
 /// And a host:
 ///
@@ -55,8 +55,9 @@ impl EventStream {
 ///   [allowed](Self::allow_origin). Browsers send cookies with handshakes to any site, and always
 ///   say the page's origin; a client that says none is no browser, and is let through to
 ///   [`Authorize`](super::super::Authorize).
-/// - Of one connection at most one frame of the stream, 16 KiB or one event, and 64 KiB of messages
-///   wait to be sent. The rest stays where it is: a client that falls behind reads the store.
+/// - For one connection at most one frame of the stream waits, made into messages: about 16 KiB, or
+///   one event; and 64 KiB lie ready to be written. The rest stays where it is: a client that falls
+///   behind is served from the store.
 /// - The server has to be hyper, serving HTTP/1.1 with upgrades: `axum::serve` does, hyper-util's
 ///   `auto::Builder` with `serve_connection_with_upgrades`, and hyper's `http1::Builder` with
 ///   `with_upgrades`. Browsers open a connection of HTTP/1.1 for a WebSocket; the CONNECT of

@@ -36,7 +36,7 @@ where
         .max_frame_size(Some(LARGEST_FROM_CLIENT))
         .max_message_size(Some(LARGEST_FROM_CLIENT));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let patience = body.keep_alive() * 2;
+    let patience = body.keep_alive().saturating_mul(2);
     let mut talk = Talk {
         socket,
         body,

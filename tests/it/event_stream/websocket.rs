@@ -526,6 +526,17 @@ async fn a_socket_makes_room_for_a_newer_stream_of_its_user_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_keep_alive_of_never_is_one() {
+    let store = MemoryStore::new();
+    let hub = feed(EventHub::builder(store.clone()).keep_alive(Duration::MAX));
+    settle().await;
+    let mut socket = Socket::open(&with_sockets(EventStream::new(hub)), "").await;
+    sleep(Duration::from_secs(60)).await;
+    store.append(event("a", "still there")).unwrap();
+    assert_eq!(socket.event().await["data"], "still there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_axum_it_is_a_service_like_any_other() {
     let (store, _hub, events) = public().await;
     store.append(event("a", "hello")).unwrap();
