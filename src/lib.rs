@@ -23,7 +23,9 @@
 //!                                  └─ /livez /readyz /startupz /health /api/status
 //! ```
 //!
-//! The [README] has one complete `main` with all four.
+//! The [README] has one complete `main` with all four. The [`guide`] tells how they run behind proxies
+//! and orchestrators, what changes for those who come from other crates, what the guards answer, and
+//! what they stop.
 //!
 //! [README]: https://docs.rs/crate/bartizan/latest/source/README.md
 //!
@@ -110,6 +112,10 @@ pub mod rate_limit;
 #[cfg(feature = "security-headers")]
 #[cfg_attr(docsrs, doc(cfg(feature = "security-headers")))]
 pub mod security_headers;
+
+// Guides: documentation, and nothing else.
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 /// The README's snippets, compiled as they are shown.
 #[cfg(doctest)]

@@ -60,6 +60,12 @@ fn a_room_that_imports_a_room_is_found() {
 }
 
 #[test]
+fn a_guide_with_code_is_found() {
+    let text = "//! Doc.\nuse crate::health::Health;\n";
+    assert_found("src/guide/planted.rs", text, 2, "a guide documents");
+}
+
+#[test]
 fn shared_that_imports_a_room_is_found() {
     let text = "//! Doc.\nuse crate::rate_limit::Quota;\n";
     assert_found("src/shed.rs", text, 2, "shared `shed` imports the room");

@@ -14,6 +14,9 @@ pub(crate) const SHARED: [&str; 11] = [
     "trace",
 ];
 
+/// Documentation, and nothing else.
+const GUIDE: &str = "guide";
+
 /// Files, or folders of files, that decide and do nothing else.
 pub(crate) const PURE: [&str; 29] = [
     "addresses",
@@ -149,7 +152,12 @@ fn shape(source: &Source, report: &mut impl FnMut(usize, String)) {
             report(*line, reason.into());
         }
     }
-    if let Some(top) = source.module.first() {
+    if source.top() == GUIDE {
+        for reference in &source.references {
+            let reason = "a guide documents, and names nothing of any crate";
+            report(reference.line, reason.into());
+        }
+    } else if let Some(top) = source.module.first() {
         if !ROOMS.contains(&top.as_str()) && !SHARED.contains(&top.as_str()) {
             let reason = "neither a room nor shared: add it to the table in tests/architecture";
             report(1, format!("`{top}` is {reason}"));
