@@ -52,9 +52,12 @@
 //!   that buffers all the same, or a compression layer that does not leave out
 //!   `text/event-stream`, keeps events back.
 //! - Browsers open six connections to a host over HTTP/1.1, all tabs together: serve HTTP/2.
-//! - A client that stops reading costs what the server and the kernel buffer for its socket, about
-//!   4 MB, before the stream notices. hyper's `max_buf_size`, and on Linux `TCP_NOTSENT_LOWAT` and
-//!   `TCP_USER_TIMEOUT`, bound it; the maximum age does so by itself.
+//! - A client that stops reading costs what the server and the kernel buffer for its socket before the
+//!   stream notices: hyper some 250 KiB, Linux as much as it lets the send buffer of a socket grow
+//!   (4 MB). hyper's `max_buf_size` and a fixed `SO_SNDBUF` on the listener, or `TCP_NOTSENT_LOWAT`,
+//!   bound it to some 150 KiB. The [write stall](EventHubBuilder::write_stall) and the maximum age end
+//!   such a stream, of which its socket hears with the next bytes that it takes; one that never takes
+//!   any is closed by `TCP_USER_TIMEOUT` alone.
 //! - Across origins use tower-http's `CorsLayer`; allow `last-event-id` and expose
 //!   `event-stream-reset`.
 //! - An `EventSource` cannot send headers: authorise it by cookie.

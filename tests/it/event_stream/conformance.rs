@@ -277,6 +277,21 @@ async fn what_a_fault_costs_a_client_is_found_on_the_way_to_it() {
     }
 }
 
+/// The three ways to be wrong that the model of the hub is held to as well.
+#[tokio::test]
+async fn a_lost_hand_over_a_doubled_event_and_a_skipped_commit_are_each_found() {
+    for (fault, found) in [
+        // A reader goes on from the head, and misses what lay before it.
+        (Fault::NextIsHead, "differ"),
+        (Fault::Inclusive, "comes after"),
+        (Fault::NoWatermark, "a reader saw"),
+    ] {
+        let broken = all_checks(fault).await.into_iter().find_map(Result::err);
+        let broken = broken.unwrap_or_else(|| panic!("{fault:?} is not found"));
+        assert!(broken.found().contains(found), "{fault:?}: {broken}");
+    }
+}
+
 #[tokio::test]
 async fn the_memory_store_keeps_the_contract() {
     let fresh = async || MemoryStore::new();
