@@ -171,7 +171,8 @@ async fn one_address_or_network_gets_so_many_streams_and_its_neighbours_keep_the
     }
     kept.clear();
     assert_eq!(hub.stats().connections, 0);
-    Reader::over(from_peer(&events, Some("2001:db8::2")).await);
+    let _again = from_peer(&events, Some("2001:db8::2")).await;
+    assert_eq!(hub.stats().connections, 1);
 }
 
 #[tokio::test(start_paused = true)]
