@@ -97,7 +97,7 @@ impl<S: EventStore> EventHubBuilder<S> {
     /// How many streams one user may hold open: no limit, unless this is called; never less than 1.
     ///
     /// The user is whom the grant names ([`Grant::user`](crate::event_stream::Grant::user)); streams
-    /// of nobody are not bounded by it. One more, and the oldest makes room: it is told by
+    /// of nobody are not bounded by it, and a long-poll is a stream while it waits. One more, and the oldest makes room: it is told by
     /// `event: superseded`, whose data is `{"cursor": ".."}`, and ends. Its `EventSource` does not
     /// come back to push out the next: the id of that event is answered 204, which an `EventSource`
     /// takes as never, and 409 to others. A page that wants its stream back, as when the user turns

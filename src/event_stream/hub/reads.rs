@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -102,6 +103,18 @@ impl Reads {
         }
     }
 
+    /// Moves every read on that has begun, also where nobody who asked for it is polled just now: a
+    /// client that stops reading keeps no turn that others wait for.
+    pub(super) fn push_on(&self) {
+        let under_way = self.under_way.lock();
+        let answers: Vec<_> = under_way.values().filter_map(WeakShared::upgrade).collect();
+        drop(under_way);
+        for answer in answers {
+            // Who asked is told by its own waker.
+            let _ = answer.now_or_never();
+        }
+    }
+
     /// Reads that were begun, askers who shared one that had been, and reads that failed.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -127,18 +140,24 @@ impl Reads {
         let answer = async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await.ok();
-            read(&*store, &entry.question)
-                .await
-                .unwrap_or_else(|error| {
-                    told.failed.fetch_add(1, Ordering::Relaxed);
-                    told.meters.failed();
-                    emit!(
-                        debug,
-                        { error = error },
-                        "a stream could not read the event log"
-                    );
-                    Came::Failed
-                })
+            let read = AssertUnwindSafe(read(&*store, &entry.question)).catch_unwind();
+            let failure = match read.await {
+                Ok(Ok(came)) => return came,
+                Ok(Err(error)) => Some(error),
+                // Somebody else may have moved it on, who is not to be torn down by it.
+                Err(_) => None,
+            };
+            told.failed.fetch_add(1, Ordering::Relaxed);
+            told.meters.failed();
+            let error = failure
+                .as_deref()
+                .map_or("a panic".to_owned(), ToString::to_string);
+            emit!(
+                debug,
+                { error = error },
+                "a stream could not read the event log"
+            );
+            Came::Failed
         };
         let answer = answer.boxed().shared();
         under_way.extend(answer.downgrade().map(|weak| (question.clone(), weak)));
@@ -202,7 +221,10 @@ const PAGE: usize = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures::future::join;
+    use futures::poll;
 
     use super::*;
     use crate::event_stream::event::NewEvent;
@@ -213,6 +235,24 @@ mod tests {
     struct Late {
         log: MemoryStore,
         may_answer: Arc<Semaphore>,
+    }
+
+    impl Late {
+        fn over(log: &MemoryStore) -> (Arc<Self>, Arc<Semaphore>) {
+            let may_answer = Arc::new(Semaphore::new(0));
+            let late = Self {
+                log: log.clone(),
+                may_answer: Arc::clone(&may_answer),
+            };
+            (Arc::new(late), may_answer)
+        }
+    }
+
+    fn after(id: EventId) -> Question {
+        Question {
+            from: From::After(id),
+            selector: Selector::public(),
+        }
     }
 
     impl EventStore for Late {
@@ -234,24 +274,18 @@ mod tests {
         }
 
         async fn find_recent(&self, _: &Selector, _: usize) -> Result<Page, Self::Error> {
-            unreachable!("nobody asks")
+            panic!("as a host's code might")
         }
     }
 
     #[tokio::test]
     async fn what_is_gone_is_not_taken_from_a_read_that_began_before_it_could_have_come() {
-        let (log, may_answer) = (MemoryStore::new(), Arc::new(Semaphore::new(0)));
-        let late = Late {
-            log: log.clone(),
-            may_answer: Arc::clone(&may_answer),
-        };
-        let reads = Reads::new(Arc::new(late), 4);
+        let log = MemoryStore::new();
+        let (late, may_answer) = Late::over(&log);
+        let reads = Reads::new(late, 4);
         let first = log.append(NewEvent::text("a", "").unwrap()).unwrap();
         let next = Position::new(first.position().get() + 1);
-        let question = Question {
-            from: From::After(EventId::new(first.epoch(), next)),
-            selector: Selector::public(),
-        };
+        let question = after(EventId::new(first.epoch(), next));
         let ask = || reads.answer(question.clone(), Duration::ZERO);
         let (invented, seen) = join(ask(), async {
             // By now the position exists, and a client comes from another process with it.
@@ -264,5 +298,36 @@ mod tests {
         assert!(matches!(seen, Came::Page(..)), "{seen:?}");
         assert_eq!(reads.counts(), (2, 1, 0));
         assert!(reads.under_way.lock().is_empty());
+    }
+    #[tokio::test]
+    async fn a_read_whose_asker_is_not_polled_keeps_no_turn_that_others_wait_for() {
+        let log = MemoryStore::new();
+        let (late, may_answer) = Late::over(&log);
+        let reads = Reads::new(late, 1);
+        let ids = [(); 2].map(|()| log.append(NewEvent::text("a", "").unwrap()).unwrap());
+        let mut stuck = pin!(reads.answer(after(ids[0]), Duration::ZERO));
+        let mut next = pin!(reads.answer(after(ids[1]), Duration::ZERO));
+        assert!(poll!(&mut stuck).is_pending() && poll!(&mut next).is_pending());
+        may_answer.add_permits(2);
+        assert!(poll!(&mut next).is_pending(), "its turn is the other's");
+        reads.push_on();
+        assert!(matches!(next.await, Came::Page(..)));
+        assert!(matches!(stuck.await, Came::Page(..)));
+        assert!(reads.under_way.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_panics_fails_the_read_and_nothing_else() {
+        let (late, _) = Late::over(&MemoryStore::new());
+        let reads = Reads::new(late, 1);
+        let newest = Question {
+            from: From::Newest(1),
+            selector: Selector::public(),
+        };
+        for _ in 0..2 {
+            let came = reads.answer(newest.clone(), Duration::ZERO).await;
+            assert!(matches!(came, Came::Failed));
+        }
+        assert_eq!(reads.counts(), (2, 0, 2));
     }
 }

@@ -195,6 +195,7 @@ async fn beat(hub: &Shared) {
         sleep(TICK).await;
         let now = hub.tick();
         hub.each_shard(|shard, wakers| shard.tick(now, wakers));
+        hub.reads.push_on();
         let before = std::mem::replace(&mut counts, hub.counts());
         hub.meters.happened(&before, &counts);
         if beat % LAG_EVERY == 0 {
