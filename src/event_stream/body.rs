@@ -106,9 +106,10 @@ impl EventBody {
             }
         }
         loop {
-            // A stream that was revoked does not send what it still holds.
-            let holds = !self.frames.is_empty();
-            if holds && !self.connection.with(|shard, slot| shard.is_ending(slot)) {
+            // A stream that was revoked, or is being rechecked, does not send what it still holds.
+            let quiet = self.work.as_ref().is_some_and(|work| work.quiet);
+            let sends = !self.frames.is_empty() && !quiet;
+            if sends && !self.connection.with(|shard, slot| shard.holds_back(slot)) {
                 return Poll::Ready(self.frames.next());
             }
             let step = match &mut self.work {
@@ -210,8 +211,11 @@ impl EventBody {
                 self.watch = Some(watch);
                 return;
             }
-            Some(Verdict::Replace(grant)) => grant.select(&watch.filter).map(|to| (grant, to)),
-            Some(Verdict::End) | None => None,
+            // What it still holds was read under the former grant: its client comes back for it.
+            Some(Verdict::Replace(grant)) if self.frames.is_empty() => {
+                grant.select(&watch.filter).map(|to| (grant, to))
+            }
+            Some(Verdict::Replace(_) | Verdict::End) | None => None,
         };
         match replaced {
             Some((grant, selector)) => {

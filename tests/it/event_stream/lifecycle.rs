@@ -321,6 +321,51 @@ async fn a_recheck_keeps_narrows_or_ends_a_stream_before_anything_more_is_writte
     }
 }
 
+/// It was read from the store under a grant that is in question by now.
+#[tokio::test(start_paused = true)]
+async fn a_recheck_comes_before_the_rest_of_a_page_that_a_slow_client_has_not_taken() {
+    for (verdict, goes_on) in [(0, true), (1, false), (2, false)] {
+        let store = MemoryStore::new();
+        let hub = feed(EventHub::builder(store.clone()).ring(0, 0));
+        settle().await;
+        let mood = Mood(Arc::default());
+        let events = EventStream::new(hub).authorize(mood.clone());
+        let first = store.append(event("a", "first")).unwrap();
+        // Each a frame of its own, all of one page.
+        for _ in 0..5 {
+            let large = event("a", &"x".repeat(10_000)).for_user("u1");
+            store.append(large).unwrap();
+        }
+        store.append(event("a", "last")).unwrap();
+        let mut reader = Reader::resume(&events, "/", &first.to_string()).await;
+        assert_eq!(
+            reader.event().await.data.map(|data| data.len()),
+            Some(10_000)
+        );
+        mood.0.store(verdict, Ordering::Relaxed);
+        sleep(Duration::from_secs(20)).await;
+        let mut rest = Vec::new();
+        while rest.len() < 5 {
+            match reader.block().await {
+                Some(block) => rest.extend(block.data),
+                None => break,
+            }
+        }
+        assert_eq!(rest.len(), if goes_on { 5 } else { 0 }, "verdict {verdict}");
+        if verdict == 1 {
+            let id = reader.id.clone();
+            let public = EventStream::new(feed(EventHub::builder(store.clone())));
+            settle().await;
+            let mut again = Reader::resume(&public, "/", &id).await;
+            assert_eq!(
+                again.replay().await,
+                ["last"],
+                "it comes back where it stood"
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_its_grant_expires() {
     let store = MemoryStore::new();

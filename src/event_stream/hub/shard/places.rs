@@ -30,6 +30,9 @@ impl<H: HandOver> Shard<H> {
 
     /// Ends the oldest stream of `who` when there are as many as there may be.
     fn make_room(&mut self, who: &str) -> Option<Waker> {
+        if self.terms.per_user == usize::MAX {
+            return None;
+        }
         let latest = self.slot_generation;
         let open = |id: &u32| self.slots[*id as usize].closing.is_none();
         // Generations wrap around.
@@ -148,12 +151,13 @@ impl<H: HandOver> Shard<H> {
         });
     }
 
-    /// Whether the hub has ended a connection, for one that is polled and still holds a page.
-    pub(crate) fn is_ending(&mut self, id: u32) -> bool {
+    /// Whether a connection that is polled may send no more of a page that it holds, as it has ended
+    /// or has to be rechecked first.
+    pub(crate) fn holds_back(&mut self, id: u32) -> bool {
         let now = self.wheel.now();
         self.slots.get_mut(id as usize).is_none_or(|slot| {
             slot.touch(now);
-            slot.closing.is_some()
+            slot.closing.is_some() || slot.recheck
         })
     }
 }
