@@ -71,6 +71,17 @@ impl<'n> Field<'n> {
         }
     }
 
+    /// The fields of a table whose names are the host's.
+    pub(crate) fn entries(&self) -> Result<Vec<(&'n str, Self)>, ConfigError> {
+        let Node::Table(entries) = self.node else {
+            return Err(self.wrong("write a table"));
+        };
+        let path = self.path.clone();
+        let table = Table { path, entries };
+        let entry = |(name, node): &'n (String, Node)| (name.as_str(), table.field(name, node));
+        Ok(entries.iter().map(entry).collect())
+    }
+
     /// The values of a list, or the single value that stands for a list of one.
     pub(crate) fn one_or_more(&self) -> Result<Vec<Self>, ConfigError> {
         match self.node {
@@ -81,10 +92,17 @@ impl<'n> Field<'n> {
 
     /// The values of the list that this has to be; it has at least one.
     pub(crate) fn list(&self) -> Result<Vec<Self>, ConfigError> {
-        let items = match self.node {
-            Node::List(items) if !items.is_empty() => items,
-            Node::List(_) => return Err(self.wrong_value("an empty list", "put one in, at least")),
-            _ => return Err(self.wrong("write a list")),
+        let items = self.items()?;
+        if items.is_empty() {
+            return Err(self.wrong_value("an empty list", "put one in, at least"));
+        }
+        Ok(items)
+    }
+
+    /// The values of the list that this has to be, if there are any.
+    pub(crate) fn items(&self) -> Result<Vec<Self>, ConfigError> {
+        let Node::List(items) = self.node else {
+            return Err(self.wrong("write a list"));
         };
         let item = |(index, node)| Self {
             node,
@@ -113,6 +131,20 @@ impl<'n> Field<'n> {
             _ => None,
         }
         .ok_or_else(|| self.wrong("write a whole number from 0 to 2^64 - 1"))
+    }
+
+    /// Whether it is `true` or `false`, if it is one of them.
+    pub(crate) fn as_flag(&self) -> Option<bool> {
+        match self.node {
+            Node::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&self) -> Result<bool, ConfigError> {
+        self.as_flag()
+            .ok_or_else(|| self.wrong("write true or false"))
     }
 
     /// One of a few words, each with what it stands for.

@@ -12,7 +12,7 @@ use super::append::CspAppend;
 use super::merge::Facts;
 use super::nonce::CspNonce;
 use super::prepared::PreparedHeaders;
-use crate::client::Scheme;
+use super::transport::Transport;
 
 pin_project! {
     /// The future of [`SecurityHeadersService`](super::SecurityHeadersService).
@@ -20,7 +20,7 @@ pin_project! {
         #[pin]
         inner: F,
         headers: PreparedHeaders,
-        scheme: Scheme,
+        transport: Transport,
         nonce: Option<CspNonce>,
         tunnel: bool,
         outer: Outer,
@@ -31,7 +31,7 @@ impl<F> ResponseFuture<F> {
     pub(super) const fn new(
         inner: F,
         headers: PreparedHeaders,
-        scheme: Scheme,
+        transport: Transport,
         nonce: Option<CspNonce>,
         tunnel: bool,
         outer: Outer,
@@ -39,7 +39,7 @@ impl<F> ResponseFuture<F> {
         Self {
             inner,
             headers,
-            scheme,
+            transport,
             nonce,
             tunnel,
             outer,
@@ -64,7 +64,7 @@ where
                 finish(
                     response,
                     this.headers,
-                    *this.scheme,
+                    *this.transport,
                     this.nonce.take(),
                     *this.outer,
                 );
@@ -78,12 +78,12 @@ where
 fn finish<B>(
     response: &mut Response<B>,
     headers: &PreparedHeaders,
-    scheme: Scheme,
+    transport: Transport,
     nonce: Option<CspNonce>,
     outer: Outer,
 ) {
     let mut facts = Facts {
-        scheme,
+        transport,
         status: response.status(),
         nonce: nonce.as_ref().and_then(CspNonce::read),
         append: None,

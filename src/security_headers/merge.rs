@@ -8,12 +8,12 @@ use super::csp::{Directive, Template};
 use super::header::FrameOptions;
 use super::nonce::Nonce;
 use super::prepared::{Action, PRIVATE, Places, Policy, Prepared, PreparedHeaders};
-use crate::client::Scheme;
+use super::transport::Transport;
 
 /// What is known of the response besides its headers.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
-    pub(super) scheme: Scheme,
+    pub(super) transport: Transport,
     pub(super) status: StatusCode,
     /// The nonce, if the handler read it.
     pub(super) nonce: Option<Nonce>,
@@ -29,7 +29,7 @@ impl Prepared {
     /// It starts from a copy of the prepared map, which hashes nothing and takes two allocations, and
     /// moves the handler's headers into it.
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
-        let variant = self.variant(facts.scheme);
+        let variant = self.variant(facts.transport);
         // A cache takes over what a 304 says about the response it has stored: say nothing new.
         let renews = facts.status == StatusCode::NOT_MODIFIED;
         let sends_nonce = facts.nonce.is_some() && !renews && self.carries_nonce(facts.append);
@@ -87,22 +87,22 @@ impl Prepared {
         };
         let set_further_in = || {
             let mut inner = facts.inner.iter().map(PreparedHeaders::get);
-            inner.any(|inner| inner.sets(name, facts.scheme))
+            inner.any(|inner| inner.sets(name, facts.transport))
         };
         match action {
             Action::Remove => How::Drop,
-            _ if !self.sets(name, facts.scheme) || set_further_in() => How::Replace,
+            _ if !self.sets(name, facts.transport) || set_further_in() => How::Replace,
             Action::Override => How::Drop,
             Action::Append => How::Append,
         }
     }
 
     /// Whether the header `name` is part of this set.
-    fn sets(&self, name: &HeaderName, scheme: Scheme) -> bool {
+    fn sets(&self, name: &HeaderName, transport: Transport) -> bool {
         if *name == CACHE_CONTROL {
             self.cache_control.is_some()
         } else {
-            self.variant(scheme).sends(name)
+            self.variant(transport).sends(name)
         }
     }
 }

@@ -111,6 +111,8 @@ mod intern;
 mod layer;
 mod leaky;
 mod lint;
+#[cfg(feature = "serde")]
+mod load;
 mod merge;
 mod nonce;
 mod policy;
@@ -119,3 +121,4 @@ mod presets;
 mod render;
 mod report;
 mod service;
+mod transport;

@@ -27,7 +27,9 @@ use crate::config::ConfigError;
 /// policy.prepare()?;
 /// # Ok::<_, bartizan::config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// With the feature `serde` it is read from a file: see the [format](crate::security_headers#from-a-file).
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a policy does nothing until a layer is built from it"]
 pub struct SecurityHeaders {
     pub(super) csp: Option<Csp>,
@@ -57,7 +59,7 @@ pub struct SecurityHeaders {
 }
 
 /// Where the value of `X-Frame-Options` comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
     /// From `frame-ancestors`; where that is gone with its policy, it stays what it was, so that
     /// taking the policy out does not open the pages to framing.
@@ -83,7 +85,7 @@ pub enum Conflict {
 
 impl SecurityHeaders {
     /// No header at all, to which values are added. Leaky headers are removed.
-    pub fn none() -> Self {
+    pub const fn none() -> Self {
         Self {
             csp: None,
             csp_report_only: None,
@@ -101,7 +103,7 @@ impl SecurityHeaders {
             agent_cluster: false,
             integrity: None,
             integrity_report_only: None,
-            endpoints: Endpoints::default(),
+            endpoints: Endpoints::new(),
             reports: None,
             cache_control: None,
             further: Vec::new(),

@@ -1,4 +1,4 @@
-//! A policy rendered once: one header map for http, one for https, ready to clone.
+//! A policy rendered once: header maps for http, for https, and for https without a name, ready to clone.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -7,7 +7,7 @@ use super::intern::{self, Kept};
 use super::leaky::LEAKY;
 use super::policy::{Conflict, SecurityHeaders};
 use super::render;
-use crate::client::Scheme;
+use super::transport::Transport;
 use crate::config::ConfigError;
 
 /// A [`SecurityHeaders`] that has been checked and rendered; cloning it copies a pointer.
@@ -37,6 +37,7 @@ pub struct PreparedHeaders {
 pub(super) struct Prepared {
     http: Variant,
     https: Variant,
+    unnamed: Variant,
     /// What to do with a header of the handler's, where it is not simply kept.
     pub(super) actions: HeaderMap<Action>,
     pub(super) cache_control: Option<HeaderValue>,
@@ -47,7 +48,7 @@ pub(super) struct Prepared {
     pub(super) competes: bool,
 }
 
-/// What is sent over one scheme.
+/// What is sent over one kind of transport.
 #[derive(Debug)]
 pub(super) struct Variant {
     /// For each set of [`Places`]: the places, then every header, policies without their nonce.
@@ -87,11 +88,12 @@ impl PreparedHeaders {
                 Conflict::Append => drop(actions.insert(name.clone(), Action::Append)),
             }
         }
-        let https = Variant::new(policy, Scheme::Https)?;
+        let https = Variant::new(policy, Transport::Https)?;
         let prepared = Prepared {
             has_nonce: https.policies.iter().any(|p| p.template.has_nonce()),
             competes: actions.values().any(|action| *action != Action::Remove),
-            http: Variant::new(policy, Scheme::Http)?,
+            http: Variant::new(policy, Transport::Http)?,
+            unnamed: Variant::new(policy, Transport::HttpsUnnamed)?,
             https,
             actions,
             cache_control: policy.cache_control.clone().map(intern::value),
@@ -107,24 +109,25 @@ impl PreparedHeaders {
 }
 
 impl Prepared {
-    pub(super) fn variant(&self, scheme: Scheme) -> &Variant {
-        match scheme {
-            Scheme::Https => &self.https,
-            Scheme::Http => &self.http,
+    pub(super) fn variant(&self, transport: Transport) -> &Variant {
+        match transport {
+            Transport::Https => &self.https,
+            Transport::HttpsUnnamed => &self.unnamed,
+            Transport::Http => &self.http,
         }
     }
 }
 
 impl Variant {
-    fn new(policy: &SecurityHeaders, scheme: Scheme) -> Result<Self, ConfigError> {
+    fn new(policy: &SecurityHeaders, transport: Transport) -> Result<Self, ConfigError> {
         let policies: Vec<_> = render::policies(policy)
             .into_iter()
-            .filter_map(|(name, csp)| Some(Policy::new(name, render::over(scheme, csp)?)))
+            .filter_map(|(name, csp)| Some(Policy::new(name, render::over(transport, csp)?)))
             .collect();
         let own = policies
             .iter()
             .map(|policy| (policy.name.clone(), policy.template.plain().clone()))
-            .chain(render::headers(policy, scheme)?);
+            .chain(render::headers(policy, transport)?);
         let own: Vec<_> = own
             .map(|(name, value)| (intern::name(&name), intern::value(value)))
             .collect();

@@ -10,10 +10,10 @@ use super::header::{
     referrer_list,
 };
 use super::policy::{Framing, REPORTS, SecurityHeaders};
-use crate::client::Scheme;
+use super::transport::Transport;
 use crate::config::ConfigError;
 
-/// Checks what can be wrong whatever the scheme.
+/// Checks what can be wrong whatever the transport.
 pub(super) fn check(policy: &SecurityHeaders) -> Result<(), ConfigError> {
     policy.check()?;
     // Before the content security policies, which repeat an address and would say less about it.
@@ -49,21 +49,21 @@ pub(super) fn policies(policy: &SecurityHeaders) -> Vec<(HeaderName, Csp)> {
     .collect()
 }
 
-/// `csp` as it is sent over `scheme`; `None` when nothing is left of it.
-pub(super) fn over(scheme: Scheme, csp: Csp) -> Option<Csp> {
-    let csp = match scheme {
-        Scheme::Https => csp,
-        Scheme::Http => csp.without(Directive::UpgradeInsecureRequests),
+/// `csp` as it is sent over `transport`; `None` when nothing is left of it.
+pub(super) fn over(transport: Transport, csp: Csp) -> Option<Csp> {
+    let csp = match transport {
+        Transport::Https | Transport::HttpsUnnamed => csp,
+        Transport::Http => csp.without(Directive::UpgradeInsecureRequests),
     };
     (csp != Csp::new()).then_some(csp)
 }
 
-/// Every other header that is sent over `scheme`.
+/// Every other header that is sent over `transport`.
 pub(super) fn headers(
     policy: &SecurityHeaders,
-    scheme: Scheme,
+    transport: Transport,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
-    let hsts = policy.hsts.filter(|_| scheme == Scheme::Https);
+    let hsts = policy.hsts.filter(|_| transport == Transport::Https);
     let referrer = policy.referrer.as_deref().map(referrer_list).transpose()?;
     let endpoints = Some(&policy.endpoints).filter(|endpoints| !endpoints.is_empty());
     let endpoint = policy.reports.as_ref().map(|_| REPORTS);

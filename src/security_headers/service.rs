@@ -8,6 +8,7 @@ use tower_service::Service;
 use super::future::{Outer, ResponseFuture};
 use super::nonce::CspNonce;
 use super::prepared::PreparedHeaders;
+use super::transport::Transport;
 use crate::client::ClientSource;
 
 /// The service of [`SecurityHeadersLayer`](super::SecurityHeadersLayer).
@@ -42,7 +43,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let headers = self.headers.clone();
-        let scheme = self.client.scheme(&request);
+        let transport = Transport::of(&request, self.client.scheme(&request));
         let tunnel = request.method() == Method::CONNECT;
         let extensions = request.extensions_mut();
         let prepared = headers.get();
@@ -51,7 +52,7 @@ where
         ResponseFuture::new(
             self.inner.call(request),
             headers,
-            scheme,
+            transport,
             nonce,
             tunnel,
             outer,

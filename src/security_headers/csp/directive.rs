@@ -98,7 +98,7 @@ impl Directive {
     }
 
     /// Whether the value is a list of sources.
-    pub(super) const fn takes_sources(self) -> bool {
+    pub(crate) const fn takes_sources(self) -> bool {
         !matches!(
             self,
             Self::Sandbox

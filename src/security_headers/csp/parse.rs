@@ -15,46 +15,50 @@ pub(super) fn policy(text: &str) -> Result<Csp, ConfigError> {
             let fix = "given twice: a browser keeps the first and ignores this one";
             return Err(ConfigError::new(directive.name(), part.trim(), fix));
         }
-        csp = entry(csp, directive, words)?;
+        csp = csp.with_words(directive, words)?;
         csp.check()?;
     }
     Ok(csp)
 }
 
-fn entry<'a>(
-    csp: Csp,
-    directive: Directive,
-    words: impl Iterator<Item = &'a str>,
-) -> Result<Csp, ConfigError> {
-    match directive {
-        Directive::Sandbox => {
-            let tokens: Result<Vec<_>, _> = words.map(sandbox).collect();
-            Ok(csp.sandbox(tokens?))
+impl Csp {
+    /// Sets `directive` to the words that stand after its name in the header.
+    pub(crate) fn with_words<'a>(
+        self,
+        directive: Directive,
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, ConfigError> {
+        let words = words.into_iter();
+        match directive {
+            Directive::Sandbox => {
+                let tokens: Result<Vec<_>, _> = words.map(sandbox).collect();
+                Ok(self.sandbox(tokens?))
+            }
+            Directive::TrustedTypes => Ok(self.trusted_types(words)),
+            Directive::ReportUri => Ok(self.report_uri(words)),
+            Directive::ReportTo => {
+                let name = only(directive, words, |_| true, "one endpoint's name")?;
+                Ok(self.report_to(name))
+            }
+            Directive::RequireTrustedTypesFor => {
+                only(directive, words, |word| word == "'script'", "'script'")?;
+                Ok(self.require_trusted_types())
+            }
+            Directive::Webrtc => {
+                only(directive, words, |word| word == "'block'", "'block'")?;
+                Ok(self.block_webrtc())
+            }
+            Directive::UpgradeInsecureRequests => match words.collect::<Vec<_>>()[..] {
+                [] => Ok(self.upgrade_insecure_requests()),
+                [word, ..] => Err(ConfigError::new(
+                    directive.name(),
+                    word,
+                    "it takes no value",
+                )),
+            },
+            // An empty list means 'none'; written out, it can be read.
+            _ => Ok(self.set(directive, words)),
         }
-        Directive::TrustedTypes => Ok(csp.trusted_types(words)),
-        Directive::ReportUri => Ok(csp.report_uri(words)),
-        Directive::ReportTo => {
-            let name = only(directive, words, |_| true, "one endpoint's name")?;
-            Ok(csp.report_to(name))
-        }
-        Directive::RequireTrustedTypesFor => {
-            only(directive, words, |word| word == "'script'", "'script'")?;
-            Ok(csp.require_trusted_types())
-        }
-        Directive::Webrtc => {
-            only(directive, words, |word| word == "'block'", "'block'")?;
-            Ok(csp.block_webrtc())
-        }
-        Directive::UpgradeInsecureRequests => match words.collect::<Vec<_>>()[..] {
-            [] => Ok(csp.upgrade_insecure_requests()),
-            [word, ..] => Err(ConfigError::new(
-                directive.name(),
-                word,
-                "it takes no value",
-            )),
-        },
-        // An empty list means 'none'; written out, it can be read.
-        _ => Ok(csp.set(directive, words)),
     }
 }
 

@@ -195,6 +195,15 @@ impl Csp {
         }
     }
 
+    /// Where browsers without the Reporting API post reports.
+    pub(crate) fn report_uris(&self) -> impl Iterator<Item = &str> {
+        let words = match self.value(Directive::ReportUri) {
+            Some(Value::Words(words)) => words.as_slice(),
+            _ => &[],
+        };
+        words.iter().map(String::as_str)
+    }
+
     pub(super) fn value(&self, directive: Directive) -> Option<&Value> {
         let entry = self.entries.iter().find(|(known, _)| *known == directive);
         entry.map(|(_, value)| value)

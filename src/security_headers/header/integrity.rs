@@ -18,7 +18,9 @@ pub enum IntegrityDestination {
 }
 
 impl IntegrityDestination {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const ALL: [Self; 2] = [Self::Script, Self::Style];
+
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Script => "script",
             Self::Style => "style",

@@ -53,6 +53,16 @@ impl PermissionsPolicy {
         self
     }
 
+    /// Says nothing of `feature` any more: browsers decide by their default.
+    pub fn without(mut self, feature: &str) -> Self {
+        self.features.retain(|(known, _)| known != feature);
+        self
+    }
+
+    pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().map(|(feature, _)| feature.as_str())
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.features.is_empty() {
             let fix = "name a feature, or remove the header with without()";
@@ -107,20 +117,22 @@ impl Allowlist {
 
     /// Every origin that this page frames: `*`.
     pub const fn everybody() -> Self {
-        Self {
-            everybody: true,
-            self_origin: false,
-            origins: Vec::new(),
-        }
+        Self::nobody().and_everybody()
     }
 
     /// This page's own origin: `(self)`.
     pub const fn self_origin() -> Self {
-        Self {
-            everybody: false,
-            self_origin: true,
-            origins: Vec::new(),
-        }
+        Self::nobody().and_self_origin()
+    }
+
+    pub(crate) const fn and_everybody(mut self) -> Self {
+        self.everybody = true;
+        self
+    }
+
+    pub(crate) const fn and_self_origin(mut self) -> Self {
+        self.self_origin = true;
+        self
     }
 
     /// Also `origin`, such as `https://maps.example` or `https://*.maps.example`.

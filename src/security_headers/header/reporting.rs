@@ -12,6 +12,10 @@ use crate::security_headers::csp::endpoint_name;
 pub(crate) struct Endpoints(Vec<(String, String)>);
 
 impl Endpoints {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn set(&mut self, name: &str, url: &str) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => url.clone_into(old),

@@ -1,8 +1,9 @@
 //! The checks of a whole header set.
 
-use super::{Finding, Severity, script, sources};
-use crate::security_headers::csp::{Csp, Directive};
-use crate::security_headers::header::{FrameOptions, ReferrerPolicy};
+use super::{Finding, Severity, features, script, sources};
+use crate::security_headers::append::CspAppend;
+use crate::security_headers::csp::Directive;
+use crate::security_headers::header::{FrameOptions, PermissionsPolicy, ReferrerPolicy};
 use crate::security_headers::policy::{Framing, SecurityHeaders};
 use crate::security_headers::render;
 
@@ -26,14 +27,12 @@ impl SecurityHeaders {
     #[must_use]
     pub fn lint(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        let policies = render::policies(self);
-        let findings = |csp: &Csp| [script::findings(csp), sources::findings(csp)].concat();
-        for (name, csp) in &policies {
-            let all = findings(csp).into_iter();
-            if *name == http::header::CONTENT_SECURITY_POLICY {
+        for (name, csp) in render::policies(self) {
+            let all = [script::findings(&csp), sources::findings(&csp)].concat();
+            if name == http::header::CONTENT_SECURITY_POLICY {
                 found.extend(all);
-            } else if self.csp.is_none() {
-                found.extend(all.map(Finding::reported));
+            } else {
+                found.extend(all.into_iter().map(Finding::reported));
             }
         }
         if self.csp.is_none() {
@@ -49,6 +48,25 @@ impl SecurityHeaders {
         // Stable: findings of one severity stay in the order of the checks.
         found.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
         found
+    }
+
+    /// What [`lint`](Self::lint) finds in the response of a handler that adds `append`.
+    ///
+    /// ```
+    /// use bartizan::security_headers::{CspAppend, Directive, SecurityHeaders};
+    ///
+    /// let widget = CspAppend::new(Directive::ScriptSrc, ["https:"])?;
+    /// let worst = &SecurityHeaders::web().lint_with(&widget)[0];
+    /// assert_eq!((worst.directive(), worst.value()), ("script-src", "https:"));
+    /// # Ok::<_, bartizan::config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn lint_with(&self, append: &CspAppend) -> Vec<Finding> {
+        let mut widened = self.clone();
+        for csp in [&mut widened.csp, &mut widened.csp_report_only] {
+            *csp = csp.as_ref().map(|csp| append.applied_to(csp));
+        }
+        widened.lint()
     }
 
     /// Who may frame the pages.
@@ -77,17 +95,13 @@ impl SecurityHeaders {
             )),
             _ => {}
         }
-        let reported = self.csp_report_only.as_ref();
-        if reported.is_some_and(|csp| csp.contains(Directive::Sandbox)) {
-            found.push(
-                Finding::new(
-                    Severity::Info,
-                    Directive::Sandbox,
-                    "",
-                    "browsers ignore it in a report-only policy, so it is not sent",
-                )
-                .reported(),
-            );
+        for directive in [Directive::Sandbox, Directive::UpgradeInsecureRequests] {
+            let reported = self.csp_report_only.as_ref();
+            if reported.is_some_and(|csp| csp.contains(directive)) {
+                let help = "browsers ignore it in a report-only policy, so it is not sent";
+                let finding = Finding::new(Severity::Info, directive, "", help);
+                found.push(finding.reported());
+            }
         }
     }
 
@@ -123,6 +137,23 @@ impl SecurityHeaders {
                 ));
             }
             Some(_) => {}
+        }
+        for (name, policy) in [
+            ("permissions-policy", &self.permissions),
+            (
+                "permissions-policy-report-only",
+                &self.permissions_report_only,
+            ),
+        ] {
+            let features = policy.iter().flat_map(PermissionsPolicy::features);
+            for feature in features.filter(|feature| !features::is_known(feature)) {
+                found.push(Finding::of_header(
+                    Severity::Low,
+                    name,
+                    feature,
+                    "no browser is known to have this feature: a misspelt one denies nothing",
+                ));
+            }
         }
         let referrer = self.referrer.as_deref().and_then(<[_]>::last);
         if let Some(ReferrerPolicy::UnsafeUrl | ReferrerPolicy::NoReferrerWhenDowngrade) = referrer

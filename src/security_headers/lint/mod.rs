@@ -3,6 +3,7 @@
 pub use self::finding::{Finding, Severity};
 
 mod bypass;
+mod features;
 mod finding;
 mod headers;
 mod script;

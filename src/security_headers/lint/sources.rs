@@ -10,6 +10,7 @@ pub(super) fn findings(csp: &Csp) -> Vec<Finding> {
     for directive in Directive::ALL {
         for source in csp.sources(directive).unwrap_or_default() {
             found.extend(place(directive, source));
+            found.extend(keyword(directive, source));
         }
     }
     if let Some((directive, sources)) = governing(csp, Directive::StyleSrc) {
@@ -45,6 +46,17 @@ pub(super) fn findings(csp: &Csp) -> Vec<Finding> {
         let help = "browsers without the Reporting API report nothing: set report-uri as well";
         found.push(Finding::new(Severity::Info, Directive::ReportUri, "", help));
     }
+    for uri in csp.report_uris() {
+        if uri.starts_with("http://") {
+            let help = "whoever is on the network can read the reports: use https";
+            found.push(Finding::new(
+                Severity::Medium,
+                Directive::ReportUri,
+                uri,
+                help,
+            ));
+        }
+    }
     let text = csp.to_string();
     if text.len() > LONG {
         found.push(Finding::of_header(
@@ -55,6 +67,34 @@ pub(super) fn findings(csp: &Csp) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// What a keyword of `directive` opens, or that it means nothing there.
+fn keyword(directive: Directive, source: &Source) -> Option<Finding> {
+    use Directive::{ConnectSrc, DefaultSrc};
+    let governs = |kind| directive == kind || directive.fallbacks().contains(&kind);
+    let scripts = directive == DefaultSrc || governs(Directive::ScriptSrc);
+    let inline = scripts || governs(Directive::StyleSrc);
+    let means = match source {
+        Source::UnsafeInline | Source::UnsafeHashes | Source::ReportSample => inline,
+        Source::Nonce | Source::Hash(_) => inline,
+        Source::StrictDynamic
+        | Source::UnsafeEval
+        | Source::WasmUnsafeEval
+        | Source::TrustedTypesEval
+        | Source::InlineSpeculationRules
+        | Source::ReportSha256
+        | Source::ReportSha384
+        | Source::ReportSha512 => scripts,
+        Source::UnsafeWebtransportHashes if matches!(directive, ConnectSrc | DefaultSrc) => {
+            let help = "a page can connect to any server whose certificate's hash it names";
+            return Some(Finding::new(Severity::Low, directive, source, help));
+        }
+        Source::UnsafeWebtransportHashes | Source::UnsafeAllowRedirects => false,
+        _ => true,
+    };
+    let help = "it has no effect in this directive";
+    (!means).then(|| Finding::new(Severity::Info, directive, source, help))
 }
 
 /// Where a source of `directive` points.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Severity, bypass};
+use super::{Severity, bypass, features};
 use crate::security_headers::*;
 
 /// `severity directive value` of every finding.
@@ -88,6 +88,27 @@ fn each_weakness_is_found() {
             "Info script-src 'strict-dynamic'",
         ),
         ("script-src 'self'", "Low script-src 'self'"),
+        (
+            "connect-src 'unsafe-webtransport-hashes'",
+            "Low connect-src 'unsafe-webtransport-hashes'",
+        ),
+        (
+            "style-src 'unsafe-webtransport-hashes'",
+            "Info style-src 'unsafe-webtransport-hashes'",
+        ),
+        (
+            "connect-src 'report-sha256'",
+            "Info connect-src 'report-sha256'",
+        ),
+        ("img-src 'unsafe-inline'", "Info img-src 'unsafe-inline'"),
+        (
+            "script-src 'unsafe-allow-redirects'",
+            "Info script-src 'unsafe-allow-redirects'",
+        ),
+        (
+            "report-uri http://r.example",
+            "Medium report-uri http://r.example",
+        ),
         ("script-src https:", "High script-src https:"),
         ("script-src data:", "High script-src data:"),
         ("script-src *", "High script-src *"),
@@ -160,6 +181,8 @@ fn what_browsers_ignore_is_no_weakness() {
         "script-src 'nonce-{nonce}' 'unsafe-inline' 'strict-dynamic' https: *",
         "sandbox allow-scripts",
         "style-src 'nonce-{nonce}' 'unsafe-inline'",
+        "worker-src 'nonce-{nonce}' 'strict-dynamic'",
+        "style-src-attr 'unsafe-hashes' 'report-sample' 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='",
         "img-src https://a.example data:",
     ] {
         let found = findings(&with(text));
@@ -193,8 +216,22 @@ fn other_headers_are_looked_at() {
             "Low referrer-policy unsafe-url",
         ),
         (
-            with("").csp_report_only(|csp| csp.sandbox([])),
+            with("").csp_report_only(|_| Csp::parse(SOUND).unwrap().sandbox([])),
             "Info content-security-policy-report-only, sandbox",
+        ),
+        (
+            with("").csp_report_only(|_| Csp::parse(SOUND).unwrap().upgrade_insecure_requests()),
+            "Info content-security-policy-report-only, upgrade-insecure-requests",
+        ),
+        (
+            with("").permissions_policy(|policy| policy.deny(["camera", "cammera"])),
+            "Low permissions-policy cammera",
+        ),
+        (
+            with("")
+                .permissions_policy(|policy| policy.deny(["micro-phone", "ch-ua-arch"]))
+                .report_only("permissions-policy"),
+            "Low permissions-policy-report-only micro-phone",
         ),
         (
             with("").report_only("content-security-policy"),
@@ -204,6 +241,149 @@ fn other_headers_are_looked_at() {
         assert_eq!(findings(&policy), [expected]);
     }
     assert!(findings(&with("").hsts(Hsts::revoke())).is_empty());
+}
+
+const SOUND: &str = "default-src 'none'; form-action 'none'; require-trusted-types-for 'script'";
+
+#[test]
+fn a_reported_policy_is_checked_beside_an_enforced_one() {
+    let policy = with("").csp_report_only(|_| {
+        let csp = Csp::parse(SOUND).unwrap();
+        csp.set(Directive::ScriptSrc, ["'unsafe-inline'", "https:"])
+    });
+    let header = "content-security-policy-report-only";
+    let found = ["'unsafe-inline'", "https:"];
+    assert_eq!(
+        findings(&policy),
+        found.map(|source| format!("Info {header}, script-src {source}"))
+    );
+}
+
+#[test]
+fn what_a_response_adds_is_checked_with_the_rest() {
+    let append = CspAppend::new(Directive::ScriptSrc, ["https://cdnjs.cloudflare.com"]).unwrap();
+    let append = append.and(Directive::ImgSrc, ["http://a.example"]).unwrap();
+    let policy = with("");
+    let lines: Vec<_> = policy
+        .lint_with(&append)
+        .iter()
+        .map(|finding| format!("{:?} {}", finding.severity(), finding.value()))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "High https://cdnjs.cloudflare.com",
+            "Medium http://a.example"
+        ]
+    );
+    assert!(policy.lint().is_empty());
+    let reported = with("").csp_report_only(|_| Csp::parse(SOUND).unwrap());
+    assert_eq!(reported.lint_with(&append).len(), 4);
+}
+
+/// The names are those of its functions. What it finds in text that is no policy (unknown
+/// directives, unquoted keywords, missing semicolons, short nonces) cannot be built here.
+#[test]
+fn each_check_of_csp_evaluator_has_its_counterpart() {
+    for (check, text, at_least) in [
+        (
+            "checkScriptUnsafeInline",
+            "script-src 'unsafe-inline'",
+            Severity::High,
+        ),
+        (
+            "checkScriptUnsafeEval",
+            "script-src 'unsafe-eval'",
+            Severity::Low,
+        ),
+        ("checkPlainUrlSchemes", "script-src data:", Severity::High),
+        ("checkPlainUrlSchemes", "object-src https:", Severity::High),
+        ("checkPlainUrlSchemes", "base-uri http:", Severity::High),
+        ("checkWildcards", "script-src *", Severity::High),
+        ("checkWildcards", "object-src *", Severity::High),
+        ("checkWildcards", "base-uri *", Severity::High),
+        (
+            "checkMissingDirectives",
+            "script-src 'nonce-{nonce}'",
+            Severity::High,
+        ),
+        (
+            "checkScriptAllowlistBypass",
+            "script-src *.googleapis.com",
+            Severity::High,
+        ),
+        (
+            "checkScriptAllowlistBypass",
+            "script-src 'self'",
+            Severity::Low,
+        ),
+        (
+            "checkScriptAllowlistBypass",
+            "script-src a.example",
+            Severity::Low,
+        ),
+        (
+            "checkFlashObjectAllowlistBypass",
+            "object-src a.example",
+            Severity::Low,
+        ),
+        ("checkIpSource", "img-src 192.0.2.1", Severity::Info),
+        ("checkSrcHttp", "img-src http://a.example", Severity::Medium),
+        (
+            "checkSrcHttp",
+            "report-uri http://a.example",
+            Severity::Medium,
+        ),
+        ("checkHasConfiguredReporting", "", Severity::Info),
+        (
+            "checkStrictDynamic",
+            "script-src https://a.example",
+            Severity::Info,
+        ),
+        (
+            "checkStrictDynamicNotStandalone",
+            "script-src 'strict-dynamic' https:",
+            Severity::Info,
+        ),
+        (
+            "checkUnsafeInlineFallback",
+            "script-src 'nonce-{nonce}'",
+            Severity::Info,
+        ),
+        (
+            "checkAllowlistFallback",
+            "script-src 'nonce-{nonce}' 'strict-dynamic' 'unsafe-inline'",
+            Severity::Info,
+        ),
+        (
+            "checkRequiresTrustedTypesForScripts",
+            "script-src 'none'",
+            Severity::Info,
+        ),
+    ] {
+        let mut csp = Csp::parse(text).unwrap();
+        let sound = Csp::parse("default-src 'none'; form-action 'none'; frame-ancestors 'none'");
+        for directive in [
+            Directive::DefaultSrc,
+            Directive::FormAction,
+            Directive::FrameAncestors,
+        ] {
+            csp = csp.set(
+                directive,
+                sound.as_ref().unwrap().sources(directive).unwrap().to_vec(),
+            );
+        }
+        if check != "checkRequiresTrustedTypesForScripts" {
+            csp = csp.require_trusted_types();
+        }
+        let mut policy = SecurityHeaders::api().csp(|_| csp);
+        if check != "checkHasConfiguredReporting" && !text.contains("report-uri") {
+            policy = policy.reports_to("/r");
+        }
+        let found = policy.lint();
+        let worst = found.first().map(Finding::severity);
+        assert!(worst >= Some(at_least), "{check}: {text}: {found:?}");
+    }
 }
 
 #[test]
@@ -218,8 +398,9 @@ fn a_very_long_policy_and_a_nonstandard_endpoint_are_found() {
 }
 
 #[test]
-fn known_hosts_are_sorted_for_the_search() {
+fn known_hosts_and_features_are_sorted_for_the_search() {
     assert!(bypass::KNOWN.is_sorted());
+    assert!(features::KNOWN.is_sorted());
     assert!(!bypass::is_known("https://a.example"));
 }
 

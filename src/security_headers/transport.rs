@@ -1,0 +1,108 @@
+//! How a request came in, as far as headers depend on it.
+
+use http::Request;
+use http::header::HOST;
+
+use crate::client::Scheme;
+
+/// Which of the prepared variants a response gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Transport {
+    Http,
+    /// To a host that has a name.
+    Https,
+    /// To an address, or to this machine. Browsers heed no `Strict-Transport-Security` of the former
+    /// ([RFC 6797, 8.1.1]); of the latter they do, which would take plain http from everything else
+    /// that is developed there.
+    ///
+    /// [RFC 6797, 8.1.1]: https://www.rfc-editor.org/rfc/rfc6797#section-8.1.1
+    HttpsUnnamed,
+}
+
+impl Transport {
+    pub(super) fn of<B>(request: &Request<B>, scheme: Scheme) -> Self {
+        if scheme == Scheme::Http {
+            return Self::Http;
+        }
+        let authority = request
+            .uri()
+            .authority()
+            .map(|name| name.as_str().as_bytes());
+        let host = || request.headers().get(HOST).map(|host| host.as_bytes());
+        match authority.or_else(host) {
+            Some(authority) if !has_name(authority) => Self::HttpsUnnamed,
+            _ => Self::Https,
+        }
+    }
+}
+
+/// Whether an authority, `host[:port]`, names its host.
+fn has_name(authority: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    let colon = authority.iter().rposition(|byte| !is_digit(byte));
+    let host = match colon {
+        Some(colon) if authority[colon] == b':' => &authority[..colon],
+        _ => authority,
+    };
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let last = host.rsplit(|byte| *byte == b'.').next().unwrap_or(host);
+    // The last label tells: that of an IPv4 address is a number, and so it is of no name; an IPv6
+    // address stands in brackets.
+    !(last.ends_with(b"]") || last.iter().all(is_digit) || last.eq_ignore_ascii_case(b"localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_this_machine_are_no_names() {
+        for authority in [
+            "127.0.0.1",
+            "127.0.0.1:3000",
+            "192.0.2.1.",
+            "[::1]",
+            "[2001:db8::1]:8443",
+            "localhost",
+            "LocalHost:3000",
+            "localhost.",
+            "app.localhost:443",
+            "",
+            ":443",
+        ] {
+            assert!(!has_name(authority.as_bytes()), "{authority}");
+        }
+        for authority in [
+            "a.example",
+            "a.example:8443",
+            "a.example.:443",
+            "localhost.example",
+            "intranet",
+            "10.0.0.1.example",
+            "xn--bcher-kva.example",
+            "a1",
+        ] {
+            assert!(has_name(authority.as_bytes()), "{authority}");
+        }
+    }
+
+    #[test]
+    fn the_authority_of_the_request_tells_before_its_header() {
+        let of = |uri: &str, host: Option<&str>, scheme| {
+            let mut request = Request::builder().uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            Transport::of(&request.body(()).unwrap(), scheme)
+        };
+        let https = Scheme::Https;
+        assert_eq!(of("/", Some("127.0.0.1"), https), Transport::HttpsUnnamed);
+        assert_eq!(of("/", Some("a.example"), https), Transport::Https);
+        assert_eq!(of("/", None, https), Transport::Https);
+        let uri = "https://a.example:8443/";
+        assert_eq!(of(uri, Some("127.0.0.1"), https), Transport::Https);
+        let uri = "https://[::1]:8443/";
+        assert_eq!(of(uri, Some("a.example"), https), Transport::HttpsUnnamed);
+        assert_eq!(of(uri, None, Scheme::Http), Transport::Http);
+    }
+}
