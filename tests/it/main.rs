@@ -7,3 +7,4 @@ mod logs;
 mod rate_limit;
 mod recorder;
 mod security_headers;
+mod stack;

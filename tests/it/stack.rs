@@ -22,7 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::client_async;
-use tower::{Layer, ServiceBuilder};
+use tower::ServiceBuilder;
 
 /// What the security headers layer puts on everything that is HTTP.
 const OURS: [&str; 4] = [
@@ -91,7 +91,8 @@ impl Stack {
 async fn trailers() -> Response<axum::body::Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::<Bytes>::from("data").with_trailers(async { Some(Ok::<_, Infallible>(trailers)) });
+    let body =
+        Full::<Bytes>::from("data").with_trailers(async { Some(Ok::<_, Infallible>(trailers)) });
     Response::new(axum::body::Body::new(Box::pin(body)))
 }
 
@@ -108,7 +109,7 @@ async fn a_websocket_gets_its_handshake_and_its_bytes_and_no_header_of_ours() {
         assert!(!headers.contains_key(name), "{name}");
     }
 
-    let event = NewEvent::new("greeting", "h\u{e9}llo").unwrap();
+    let event = NewEvent::text("greeting", "h\u{e9}llo").unwrap();
     let id = stack.store.append(event).unwrap().to_string();
     loop {
         let text = socket.next().await.unwrap().unwrap().into_text().unwrap();
@@ -144,7 +145,7 @@ async fn an_event_stream_gets_the_headers_at_once_and_its_bytes_as_they_come() {
     assert_eq!(headers["ratelimit"], r#""all";r=99;t=1"#);
     assert!(!headers.contains_key("content-length"));
 
-    let event = NewEvent::new("greeting", "hello").unwrap();
+    let event = NewEvent::text("greeting", "hello").unwrap();
     let id = stack.store.append(event).unwrap();
     let mut body = response.into_body();
     let mut read = String::new();
@@ -174,7 +175,10 @@ async fn trailers_follow_the_body_and_the_headers_stay_in_the_head() {
     }
     let collected = response.into_body().collect().await.unwrap();
     let trailers = collected.trailers().unwrap();
-    assert_eq!((trailers.len(), &trailers["grpc-status"]), (1, &HeaderValue::from_static("0")));
+    assert_eq!(
+        (trailers.len(), &trailers["grpc-status"]),
+        (1, &HeaderValue::from_static("0"))
+    );
     assert_eq!(collected.to_bytes(), "data");
 
     // Neither what health answers nor what nobody does is bare.

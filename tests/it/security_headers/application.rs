@@ -1,12 +1,17 @@
 //! Which responses carry the headers, and which are left alone.
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use bartizan::client::ClientSource;
 use bartizan::security_headers::*;
+use futures::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use tower::{Layer, Service, ServiceExt};
+use tower::util::BoxService;
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use super::{Answer, call, over_https};
 
@@ -34,6 +39,69 @@ fn every_final_status_carries_the_headers() {
             assert!(response.headers().contains_key(name), "{status} {name}");
         }
     }
+}
+
+#[test]
+fn a_response_without_a_body_or_a_type_is_guarded_too() {
+    for status in [200, 204, 205, 304] {
+        let response = over_https(SecurityHeaders::web(), with_status(status));
+        assert!(!response.headers().contains_key("content-type"));
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert!(response.headers().contains_key("strict-transport-security"));
+    }
+}
+
+#[test]
+fn an_interim_response_is_left_alone() {
+    for status in [100, 102, 103] {
+        let response = over_https(SecurityHeaders::web_nonce(), with_status(status));
+        assert!(response.headers().is_empty(), "{status}");
+    }
+}
+
+/// A layer that turns panics into responses, as several crates have it.
+#[derive(Clone, Copy)]
+struct CatchPanic;
+
+impl<S> Layer<S> for CatchPanic
+where
+    S: Service<Request<()>, Response = Answer, Error = Infallible, Future: Send + 'static>
+        + Send
+        + 'static,
+{
+    type Service = BoxService<Request<()>, Answer, Infallible>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let mut inner = inner;
+        let caught = service_fn(move |request| {
+            let answer = AssertUnwindSafe(inner.call(request)).catch_unwind();
+            answer.map(|answer| answer.unwrap_or_else(|_| Ok(with_status(500)(Request::new(())))))
+        });
+        BoxService::new(caught)
+    }
+}
+
+#[test]
+fn a_panic_that_is_caught_inside_the_layer_carries_the_headers_and_outside_it_is_bare() {
+    let panics = || {
+        service_fn(|_: Request<()>| async {
+            if true {
+                panic!("a handler's fault");
+            }
+            Ok::<_, Infallible>(Answer::default())
+        })
+    };
+    let ours = || SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
+    let answer = |service: BoxService<Request<()>, Answer, Infallible>| {
+        let answer = service.oneshot(Request::new(())).now_or_never();
+        let answer = answer.expect("nothing here waits").unwrap();
+        assert_eq!(answer.status(), 500);
+        answer.headers().contains_key("content-security-policy")
+    };
+    assert!(answer(BoxService::new(
+        ours().layer(CatchPanic.layer(panics()))
+    )));
+    assert!(!answer(CatchPanic.layer(ours().layer(panics()))));
 }
 
 #[test]
@@ -66,6 +134,28 @@ fn a_tunnel_is_left_alone_and_a_refused_one_is_not() {
             .headers()
             .contains_key("x-content-type-options")
     );
+}
+
+#[test]
+fn hsts_is_not_sent_to_addresses_and_this_machine() {
+    let tls = ClientSource::peer().over_tls();
+    let layer = SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
+    let layer = layer.client(&tls);
+    let headers = |request: Request<()>| {
+        let response = call(layer.clone(), request, super::ok);
+        let csp = response.headers()["content-security-policy"].to_str();
+        // The rest is that of https.
+        assert!(csp.unwrap().ends_with("upgrade-insecure-requests"));
+        response.headers().contains_key("strict-transport-security")
+    };
+    let host = |host| Request::get("/").header("host", host).body(()).unwrap();
+    let authority = |host: &str| Request::get(format!("https://{host}/")).body(()).unwrap();
+    assert!(headers(host("a.example:8443")));
+    assert!(headers(authority("a.example")));
+    for name in ["localhost:3000", "127.0.0.1", "[::1]:3000", "app.localhost"] {
+        assert!(!headers(host(name)), "{name}");
+        assert!(!headers(authority(name)), "{name}");
+    }
 }
 
 #[test]

@@ -113,7 +113,10 @@ fn https_is_believed_of_trusted_proxies_alone() {
     for (client, peer, scheme, secure) in [
         (&trusting, [10, 0, 0, 1], "https", true),
         (&trusting, [10, 0, 0, 1], "HTTPS", true),
+        (&trusting, [10, 0, 0, 1], "wss", true),
         (&trusting, [10, 0, 0, 1], "http", false),
+        (&trusting, [10, 0, 0, 1], "", false),
+        (&trusting, [10, 0, 0, 1], "httpsx", false),
         (&trusting, [203, 0, 113, 1], "https", false),
         (&ClientSource::peer(), [10, 0, 0, 1], "https", false),
     ] {
@@ -128,6 +131,43 @@ fn https_is_believed_of_trusted_proxies_alone() {
         let sent = response.headers().contains_key("strict-transport-security");
         assert_eq!(sent, secure, "{peer:?} {scheme}");
     }
+}
+
+#[test]
+fn what_needs_no_memory_can_be_a_constant() {
+    const NOTHING: SecurityHeaders = SecurityHeaders::none();
+    const CSP: Csp = Csp::new();
+    const YEAR: Hsts = Hsts::max_age(Duration::from_secs(31_536_000)).include_subdomains();
+    const CAMERA: Allowlist = Allowlist::self_origin();
+    const POLICY: PermissionsPolicy = PermissionsPolicy::new();
+    let policy = NOTHING
+        .csp(|_| CSP.block_webrtc())
+        .hsts(YEAR)
+        .permissions_policy(|_| POLICY.allow("camera", CAMERA));
+    assert_eq!(
+        sent(policy),
+        [
+            "content-security-policy: webrtc 'block'",
+            "permissions-policy: camera=(self)",
+            "strict-transport-security: max-age=31536000; includeSubDomains",
+        ]
+    );
+}
+
+#[test]
+fn every_preset_can_be_built() {
+    for preset in [
+        SecurityHeaders::none(),
+        SecurityHeaders::web(),
+        SecurityHeaders::web_nonce(),
+        SecurityHeaders::api(),
+        SecurityHeaders::assets(),
+        SecurityHeaders::user_content(),
+    ] {
+        assert!(preset.prepare().is_ok());
+        assert!(preset.reports_to("/r").prepare().is_ok());
+    }
+    assert_eq!(SecurityHeaders::default(), SecurityHeaders::web());
 }
 
 #[test]

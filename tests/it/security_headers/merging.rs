@@ -119,6 +119,19 @@ fn headers_that_tell_what_runs_here_are_removed() {
     assert!(!kept.headers().contains_key("server"));
 }
 
+#[test]
+fn what_a_layer_further_out_adds_is_out_of_reach() {
+    let layer = ServiceBuilder::new()
+        .map_response(|mut response: Answer| {
+            let server = HeaderValue::from_static("edge");
+            response.headers_mut().insert("server", server);
+            response
+        })
+        .layer(SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap());
+    let response = call(layer, Request::new(()), with(&[("server", "x/1")]));
+    assert_eq!(values(response.headers(), "server"), ["edge"]);
+}
+
 fn nested(outer: SecurityHeaders, inner: SecurityHeaders) -> impl Layer<Handler, Service = Nested> {
     ServiceBuilder::new()
         .layer(SecurityHeadersLayer::new(outer).unwrap())

@@ -4,13 +4,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
+use bartizan::client::{ClientSource, PeerAddr};
 use bartizan::clock::Clock;
+use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, key};
 use bartizan::security_headers::*;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 fn collector() -> (ReportCollector, MemorySink, Clock) {
     let (latest, clock) = (MemorySink::new(1000), Clock::manual());
@@ -255,4 +257,67 @@ fn the_sinks_at_hand_conform_and_one_that_trusts_its_texts_does_not() {
     let trusting = |report: Report| assert!(report.document().starts_with("https://"));
     let caught = std::panic::catch_unwind(|| report_sink_conformance(&trusting));
     assert!(caught.is_err());
+}
+
+#[tokio::test]
+async fn a_report_cannot_forge_a_log_line_whatever_its_fields_say() {
+    let (collector, latest, _) = collector();
+    let evil = r"a\r\nSet-Cookie: x\u001b[31m\u202e\u0000";
+    let csp = format!(
+        r#"{{"csp-report": {{"document-uri": "https://a.example/{evil}", "violated-directive": "{evil}",
+            "blocked-uri": "{evil}", "source-file": "{evil}", "script-sample": "{evil}",
+            "not-of-the-standard": [1, {{"deep": "{evil}"}}]}}}}"#
+    );
+    post(&collector, "application/csp-report; charset=utf-8", csp).await;
+    let body = format!(
+        r#"{{"documentURL": "{evil}", "blockedURL": "https://{evil}", "effectiveDirective": "{evil}",
+            "sourceFile": "{evil}", "sample": "{evil}"}}"#
+    );
+    let batch = format!(r#"[{{"type": "{evil}", "url": "{evil}", "body": {body}, "more": {{}}}}]"#);
+    post(&collector, "application/reports+json;charset=utf-8", batch).await;
+
+    let reports = latest.reports();
+    assert_eq!(reports.len(), 2);
+    for report in &reports {
+        for text in [
+            report.kind(),
+            report.document(),
+            report.blocked(),
+            report.directive(),
+            report.source_file(),
+            report.sample(),
+        ] {
+            assert!(!text.is_empty(), "{report:?}");
+            let unfit = |char: char| char.is_control() || char == '\u{202e}';
+            assert!(!text.contains(unfit), "{text:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_for_each_client_is_a_layer_around_it() {
+    let (collector, latest, _) = collector();
+    let clients = ClientSource::peer();
+    let one = Policy::new("reports", Quota::per_minute(2)).by(key::client_ip(&clients));
+    let limits = RateLimitLayer::builder().policy(one).build().unwrap();
+    let service = limits.layer(collector);
+    let send = async |client: u8, name: &str| {
+        let mut request = Request::post("/csp-reports")
+            .header("content-type", BATCH)
+            .body(Full::<Bytes>::from(batch(1, name)))
+            .unwrap();
+        let peer = PeerAddr::new(([192, 0, 2, client], 4711).into());
+        request.extensions_mut().insert(peer);
+        service.clone().oneshot(request).await.unwrap().status()
+    };
+    for (client, name, status) in [
+        (1, "a", 204),
+        (1, "b", 204),
+        (1, "c", 429),
+        (2, "d", 204),
+        (1, "e", 429),
+    ] {
+        assert_eq!(send(client, name).await, status, "{name}");
+    }
+    assert_eq!(latest.reports().len(), 3);
 }
