@@ -50,9 +50,7 @@ pub(crate) fn around(
         )
         .build()?;
 
-    // The page's script and style carry the nonce. What a browser had to block, it reports to us.
-    let headers = SecurityHeaders::web_nonce().reports_to("/csp-reports");
-    let headers = SecurityHeadersLayer::new(headers)?.client(clients);
+    let headers = SecurityHeadersLayer::new(headers())?.client(clients);
 
     Ok(api.layer(
         ServiceBuilder::new()
@@ -63,6 +61,11 @@ pub(crate) fn around(
             // Innermost: what it lets through is work.
             .layer(limits),
     ))
+}
+
+/// The page's script and style carry the nonce. What a browser had to block, it reports to us.
+pub(crate) fn headers() -> SecurityHeaders {
+    SecurityHeaders::web_nonce().reports_to("/csp-reports")
 }
 
 /// Who may see which events: whoever has a session, their own besides the public ones.

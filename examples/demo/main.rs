@@ -11,6 +11,7 @@ use bartizan::client::ClientSource;
 use bartizan::config::ConfigError;
 use bartizan::event_stream::{EventHub, EventStream, WebSockets};
 use bartizan::health::{Health, build_info};
+use bartizan::security_headers::MemorySink;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -108,6 +109,8 @@ async fn run(args: Args) -> Result<(), Failure> {
         repository,
         sessions,
         clients: clients.clone(),
+        findings: guards::headers().lint().into(),
+        reports: MemorySink::new(20),
     };
     let app = guards::around(api::router(app, events), &args, &clients, &health)?;
 

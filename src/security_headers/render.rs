@@ -53,7 +53,16 @@ pub(super) fn policies(policy: &SecurityHeaders) -> Vec<(HeaderName, Csp)> {
 pub(super) fn over(transport: Transport, csp: Csp) -> Option<Csp> {
     let csp = match transport {
         Transport::Https | Transport::HttpsUnnamed => csp,
-        Transport::Http => csp.without(Directive::UpgradeInsecureRequests),
+        Transport::Http => {
+            let csp = csp.without(Directive::UpgradeInsecureRequests);
+            if csp.contains(Directive::ReportUri) {
+                // Browsers that know `report-to` ignore `report-uri` beside it; of endpoints that came
+                // over plain http Chromium knows nothing, so that nobody would be told.
+                csp.without(Directive::ReportTo)
+            } else {
+                csp
+            }
+        }
     };
     (csp != Csp::new()).then_some(csp)
 }

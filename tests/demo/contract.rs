@@ -109,6 +109,17 @@ fn the_page_has_a_nonce_of_its_own_and_no_outside_resource() {
         nonce
     };
     assert_ne!(nonce(), nonce());
+    // The cached page keeps the policy of its own nonce.
+    let page = demo.get("/").send();
+    let tag = page.header("etag").unwrap();
+    assert_eq!(page.header("cache-control"), Some("private, no-cache"));
+    let same = demo.get("/").header("if-none-match", tag).send();
+    assert_eq!((same.status, same.text()), (304, ""));
+    assert_eq!(same.header("content-security-policy"), None);
+    assert_eq!(same.header("x-frame-options"), Some("DENY"));
+    let other = demo.get("/").header("cookie", demo.session("u1"));
+    let other = other.header("if-none-match", tag).send();
+    assert_eq!(other.status, 200);
     let head = crate::http::Call::new(demo.address(), "HEAD", "/").send();
     assert_eq!(head.status, 200);
     assert_guarded(&head);
@@ -193,6 +204,29 @@ fn reports_of_violations_are_taken_whatever_they_say() {
 }
 
 #[test]
+fn the_page_can_tell_what_is_weak_and_what_was_reported() {
+    let demo = Demo::start();
+    let told = || demo.get("/api/demo/headers").send().json();
+    assert_eq!(told(), json!({"findings": [], "reports": []}));
+    let report = json!({"csp-report": {
+        "document-uri": "http://127.0.0.1/?secret",
+        "effective-directive": "script-src-elem",
+        "blocked-uri": "inline",
+    }});
+    let posted = demo
+        .post("/csp-reports")
+        .header("content-type", "application/csp-report")
+        .body(report.to_string());
+    assert_eq!(posted.send().status, 204);
+    let expected = json!([{
+        "directive": "script-src-elem",
+        "blocked": "inline",
+        "document": "http://127.0.0.1/",
+    }]);
+    assert_eq!(told()["reports"], expected);
+}
+
+#[test]
 fn the_contract_is_whole_and_names_what_the_guards_add() {
     let demo = Demo::start();
     let answer = demo.get("/openapi.json").send();
@@ -216,6 +250,7 @@ fn the_contract_is_whole_and_names_what_the_guards_add() {
             "/api/session",
             "/api/transactions",
             "/api/announcements",
+            "/api/demo/headers",
             "/api/demo/lock",
             "/api/events",
             "/livez",

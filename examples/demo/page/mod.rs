@@ -2,20 +2,41 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
-use axum::response::{Html, IntoResponse};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
 use bartizan::security_headers::CspNonce;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 
 use crate::api::App;
 
 /// `GET /`
+///
+/// Browsers keep it, and ask each time whether it is still the same. If it is, they show it under the
+/// policy that came with it: a 304 has no policy with a nonce, and the nonce is not read for one.
 pub(crate) async fn show(
     State(app): State<App>,
     Extension(nonce): Extension<CspNonce>,
     headers: HeaderMap,
-) -> Html<String> {
+) -> Response {
     let user = app.sessions.user(&headers).unwrap_or_default();
-    Html(render(nonce.get().as_str(), &user))
+    let tag = tag(&user);
+    let known = headers.get(header::IF_NONE_MATCH);
+    let caching = [
+        (header::ETAG, tag.clone()),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+    ];
+    if known.is_some_and(|known| known == tag.as_str()) {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    (caching, Html(render(nonce.get().as_str(), &user))).into_response()
+}
+
+/// What tells one page from another: all that is in it but the nonce.
+fn tag(user: &str) -> String {
+    let digest = Sha256::digest(render("", user));
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// `GET /icon.svg`

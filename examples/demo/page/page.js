@@ -200,6 +200,26 @@ async function showHeaders() {
     [make('dt', {}, name), make('dd', {}, value)]));
 }
 
+/** What is weak in them, and what was reported; what a report says is a stranger's word, and text. */
+async function showReports() {
+  const { findings, reports } = await (await fetch('/api/demo/headers', { cache: 'no-store' })).json();
+  const list = (id, items) => {
+    $(id).replaceChildren(...items.map((parts) => make('li', {}, ...parts)));
+    $(`no-${id}`).hidden = items.length > 0;
+  };
+  list('findings', findings.map(({ severity, directive, value, help }) =>
+    [make('strong', {}, severity), make('code', {}, `${directive} ${value}`), make('span', {}, help)]));
+  list('reports', reports.map(({ directive, blocked, document }) =>
+    [make('code', {}, directive), make('span', {}, blocked), make('span', { class: 'end' }, document)]));
+}
+
+const lookForReports = () => showReports().catch(() => {});
+
+setInterval(() => document.hidden || lookForReports(), 3000);
+$('violate').addEventListener('click', () => {
+  new Image().src = '//elsewhere.invalid/pixel.png'; // img-src allows this origin and data: alone
+});
+
 // ---- health
 
 const WORD = { pass: 'works', warn: 'degraded', fail: 'fails' };
@@ -296,6 +316,7 @@ async function begin(user) {
 
 pollHealth();
 showHeaders().catch(() => {});
+lookForReports();
 if (document.body.dataset.user) {
   $('user').value = document.body.dataset.user;
   listen();

@@ -52,7 +52,7 @@ async fn post(demo: &Demo, path: &str, cookie: &str, body: &Value) -> Response<I
 }
 
 /// Opens the page and waits until its stream is open.
-async fn open_page(demo: &Demo) -> Browser {
+pub(crate) async fn open_page(demo: &Demo) -> Browser {
     let browser = Browser::open().await;
     browser.goto(&demo.url("/")).await.unwrap();
     shows(&browser, "#stream-state[data-state=ok]").await;

@@ -6,6 +6,7 @@
 
 mod demo;
 mod page;
+mod policy;
 mod proxy;
 mod smoke;
 mod streams;

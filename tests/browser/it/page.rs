@@ -33,7 +33,7 @@ pub(crate) async fn serve(page: fn(&str) -> Option<Page>) -> SocketAddr {
 }
 
 fn answer(page: Option<Page>) -> Response<Full<Bytes>> {
-    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'";
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; frame-src http:";
     let (status, (media, text)) = match page {
         Some(page) => (200, page),
         None => (404, ("text/plain", "not found")),

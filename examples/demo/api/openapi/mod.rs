@@ -14,7 +14,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use super::problem::ProblemDocument;
-use super::{announcements, lock, session, transactions};
+use super::{announcements, headers, lock, session, transactions};
 
 mod guarded;
 
@@ -31,7 +31,7 @@ pub(super) async fn document() -> Json<OpenApi> {
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
-        session::open, transactions::create, transactions::list, announcements::create, lock::hold,
+        session::open, transactions::create, transactions::list, announcements::create, lock::hold, headers::tell,
         guarded::page, guarded::icon, guarded::this, guarded::events, guarded::reports, guarded::livez,
         guarded::readyz, guarded::startupz, guarded::health, guarded::health_of, guarded::status,
     ),
