@@ -58,7 +58,7 @@
 //! | `websocket` | no | [`event_stream::WebSockets`]: the event stream over WebSockets, through `tokio-tungstenite`; needs hyper as the server |
 //! | `tracing` | no | events through the `tracing` crate, target `bartizan` |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |
-//! | `serde` | no | [`rate_limit::RateLimitConfig`]: policies from a file |
+//! | `serde` | no | [`rate_limit::RateLimitConfig`] and [`security_headers::SecurityHeaders`] from a file |
 //! | `test-util` | no | conformance suites for the traits that hosts implement |
 //! | `full` | no | all of the above |
 //!

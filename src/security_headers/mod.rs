@@ -9,7 +9,7 @@
 //!    says otherwise. Cookies keep their number and order. Headers that tell what runs here
 //!    (`Server`, `X-Powered-By`, some sixty more) are removed.
 //! 4. `Strict-Transport-Security` and `upgrade-insecure-requests` are sent over https only, as
-//!    [`ClientSource`](crate::client::ClientSource) tells it.
+//!    [`ClientSource`](crate::client::ClientSource) tells it; the former to hosts that have a name.
 //! 5. A policy with [`Source::Nonce`] gives every request a [`CspNonce`]. If the handler reads it, the
 //!    response's policies carry it, and the response becomes `Cache-Control: private`. If not, the
 //!    policy goes out without its nonce source, and never weaker for that.
@@ -17,8 +17,8 @@
 //! 7. A response can choose another [`PreparedHeaders`], or add sources by [`CspAppend`], through its
 //!    extensions. Of nested layers the inner one wins, header by header.
 //! 8. 1xx responses and the tunnel of a successful CONNECT are left as they are.
-//! 9. [`lint`](SecurityHeaders::lint) tells what a well-formed policy leaves open, for a host's test to
-//!    assert that there is nothing of the kind.
+//! 9. [`lint`](SecurityHeaders::lint) tells what a well-formed policy leaves open, also with what a
+//!    response [adds](SecurityHeaders::lint_with), for a host's test to assert that there is nothing.
 //! 10. [`ReportCollector`] is the endpoint for what browsers report, bounded against floods;
 //!     [`reports_to`](SecurityHeaders::reports_to) points every header at it that can report.
 //!
@@ -72,16 +72,26 @@
 //!
 //! | helmet | here |
 //! |---|---|
-//! | `contentSecurityPolicy.directives` | [`csp`](SecurityHeaders::csp); helmet's default differs: see [`web`](SecurityHeaders::web) |
+//! | an option that is `false` | [`without`](SecurityHeaders::without) the header's name |
+//! | `contentSecurityPolicy.directives` | [`csp`](SecurityHeaders::csp); a directive that is `null`: [`Csp::without`] |
+//! | `contentSecurityPolicy.useDefaults: false` | `csp(\|_\| Csp::new())`, and every directive |
+//! | a function among the sources, for a nonce | [`Source::Nonce`], and [`CspNonce`] in the handler |
 //! | `contentSecurityPolicy.reportOnly` | `report_only("content-security-policy")`, or both side by side by [`csp_report_only`](SecurityHeaders::csp_report_only) |
 //! | `crossOriginEmbedderPolicy`, `-OpenerPolicy`, `-ResourcePolicy` | [`embedder_policy`](SecurityHeaders::embedder_policy), [`opener_policy`](SecurityHeaders::opener_policy), [`resource_policy`](SecurityHeaders::resource_policy) |
 //! | `originAgentCluster` | [`origin_agent_cluster`](SecurityHeaders::origin_agent_cluster) |
 //! | `referrerPolicy` | [`referrer_policy`](SecurityHeaders::referrer_policy) |
-//! | `strictTransportSecurity` | [`hsts`](SecurityHeaders::hsts) |
+//! | `strictTransportSecurity` with `maxAge`, `includeSubDomains`, `preload` | [`hsts`](SecurityHeaders::hsts) with an [`Hsts`] |
 //! | `xContentTypeOptions` | [`nosniff`](SecurityHeaders::nosniff) |
 //! | `xFrameOptions` | follows `frame-ancestors`; [`frame_options`](SecurityHeaders::frame_options) |
 //! | `xPoweredBy` | removed; [`keep_leaky`](SecurityHeaders::keep_leaky) keeps it |
 //! | `xDnsPrefetchControl`, `xDownloadOptions`, `xPermittedCrossDomainPolicies`, `xXssProtection` | of no use to current browsers; [`header`](SecurityHeaders::header) sends them |
+//!
+//! [`web`](SecurityHeaders::web) starts stricter than helmet does: nobody may frame the pages, styles are
+//! the site's own files and none inline, fonts and images come from the site itself, `<base>` is not
+//! heeded. It is milder in one: `Referrer-Policy` is `strict-origin-when-cross-origin` rather than
+//! `no-referrer`, by which browsers send `Origin: null` with a site's own forms. HSTS is for two years.
+
+#![cfg_attr(feature = "serde", doc = include_str!("load/format.md"))]
 
 pub use self::append::CspAppend;
 pub use self::csp::{Csp, Directive, Hash, HostSource, Sandbox, SchemeSource, Source};

@@ -140,7 +140,7 @@ impl SecurityHeaders {
         self
     }
 
-    /// Sets `Strict-Transport-Security`; sent over https only.
+    /// Sets `Strict-Transport-Security`; sent over https only, to hosts that have a name.
     pub fn hsts(mut self, hsts: Hsts) -> Self {
         self.hsts = Some(hsts);
         self
@@ -201,6 +201,9 @@ impl SecurityHeaders {
     }
 
     /// Sends violation reports to `url`: a path of this origin, or an https address.
+    ///
+    /// Over plain http a content security policy has `report-uri` alone: Chromium keeps no endpoints
+    /// that came over it, and beside `report-to` it would not look at `report-uri`.
     ///
     /// One call does what has to agree: the endpoint `security` in `Reporting-Endpoints`, `report-to`
     /// and `report-uri` (for browsers without the Reporting API) in both content security policies,

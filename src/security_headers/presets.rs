@@ -19,8 +19,8 @@ impl SecurityHeaders {
     ///
     /// | header | value | what it breaks, and how to relax it |
     /// |---|---|---|
-    /// | `Content-Security-Policy` | `default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; script-src-attr 'none'; upgrade-insecure-requests` (the last over https only) | inline scripts and styles, CDNs: `.csp(\|csp\| csp.allow(..))`, or [`web_nonce`](Self::web_nonce); being framed: [`frame_ancestors`](Self::frame_ancestors) |
-    /// | `Strict-Transport-Security` | `max-age=63072000; includeSubDomains`, over https only | subdomains that speak plain http: [`hsts`](Self::hsts) |
+    /// | `Content-Security-Policy` | `default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; script-src-attr 'none'; upgrade-insecure-requests` (the last over https only) | inline scripts and styles: [`web_nonce`](Self::web_nonce), or a [`Hash`](struct@super::Hash); files from a CDN: `.csp(\|csp\| csp.allow(Directive::ScriptSrc, ["https://cdn.example.com"]))`, and so on for each kind of file; embedded videos and payment forms: `allow(Directive::FrameSrc, ..)`; forms that post elsewhere: `allow(Directive::FormAction, ..)`; being framed: [`frame_ancestors`](Self::frame_ancestors) |
+    /// | `Strict-Transport-Security` | `max-age=63072000; includeSubDomains`, over https only, and to no address and not to `localhost` | subdomains that speak plain http: [`hsts`](Self::hsts) |
     /// | `X-Frame-Options` | `DENY` | follows `frame-ancestors` |
     /// | `X-Content-Type-Options` | `nosniff` | files served under a wrong type |
     /// | `Referrer-Policy` | `strict-origin-when-cross-origin` | nothing |
@@ -47,14 +47,22 @@ impl SecurityHeaders {
     /// For sites whose templates put the nonce of [`CspNonce`](super::CspNonce) on every `<script>`:
     /// injected markup cannot run, wherever scripts come from.
     ///
-    /// As [`web`](Self::web), with the policy `default-src 'none'; script-src 'nonce-…' 'strict-dynamic'
-    /// https: 'unsafe-inline'; style-src 'self' 'nonce-…'; img-src 'self' data:; font-src, connect-src,
-    /// manifest-src, media-src, worker-src and form-action 'self'; base-uri, object-src and
-    /// frame-ancestors 'none'; require-trusted-types-for 'script'; upgrade-insecure-requests`.
+    /// As [`web`](Self::web), but for the content security policy:
     ///
-    /// `https:` and `'unsafe-inline'` are there for browsers that know no nonces; all others ignore
-    /// them. `require-trusted-types-for` breaks libraries that write strings to `innerHTML`:
-    /// `.csp(|csp| csp.without(Directive::RequireTrustedTypesFor))`.
+    /// | directive | value | what it breaks, and how to relax it |
+    /// |---|---|---|
+    /// | `default-src` | `'none'` | whatever is not named below, such as frames: `.csp(\|csp\| csp.allow(Directive::FrameSrc, ["https://video.example"]))` |
+    /// | `script-src` | `'nonce-…' 'strict-dynamic' https: 'unsafe-inline'` | scripts without the nonce and inline event handlers. What a script with the nonce loads runs, from whatever CDN. Browsers that know nonces ignore `https:` and `'unsafe-inline'`, which are there for those that do not |
+    /// | `style-src` | `'self' 'nonce-…'` | style attributes in markup, inline styles without the nonce, styles of a CDN: `allow(Directive::StyleSrc, ..)` |
+    /// | `img-src` | `'self' data:` | images from elsewhere: `allow(Directive::ImgSrc, ..)` |
+    /// | `font-src`, `connect-src`, `manifest-src`, `media-src`, `worker-src` | `'self'` | fonts of a CDN, APIs on other hosts, ..: `allow(Directive::ConnectSrc, ["https://api.example.com"])` |
+    /// | `form-action` | `'self'` | forms that post elsewhere: `allow(Directive::FormAction, ..)` |
+    /// | `base-uri`, `object-src` | `'none'` | `<base>` and plugins |
+    /// | `frame-ancestors` | `'none'` | being framed: [`frame_ancestors`](Self::frame_ancestors) |
+    /// | `require-trusted-types-for` | `'script'` | libraries that write strings to `innerHTML`: `.csp(\|csp\| csp.without(Directive::RequireTrustedTypesFor))` |
+    /// | `upgrade-insecure-requests` | over https only | |
+    ///
+    /// Pages that a shared cache keeps cannot have a nonce: they are marked `Cache-Control: private`.
     pub fn web_nonce() -> Self {
         let own = [Source::SelfOrigin];
         let none = [Source::None];
@@ -88,9 +96,16 @@ impl SecurityHeaders {
 
     /// For services that answer programs: nothing a response contains can load, run or be framed.
     ///
-    /// `default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`, HSTS (over
-    /// https), `nosniff`, `no-referrer`, CORP `same-origin`, COEP `require-corp`, and `Cache-Control:
-    /// no-store` where the handler says nothing. CORP does not affect requests that CORS allows.
+    /// | header | value | what it breaks, and how to relax it |
+    /// |---|---|---|
+    /// | `Content-Security-Policy` | `default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'` | pages, such as those of an API's documentation: serve them under [`web`](Self::web), by a layer of their own or a [`PreparedHeaders`](super::PreparedHeaders) in the response |
+    /// | `Strict-Transport-Security` | as [`web`](Self::web) | |
+    /// | `X-Frame-Options` | `DENY` | follows `frame-ancestors` |
+    /// | `X-Content-Type-Options` | `nosniff` | responses under a wrong type |
+    /// | `Referrer-Policy` | `no-referrer` | nothing: an answer to a program has no links |
+    /// | `Cross-Origin-Resource-Policy` | `same-origin` | `<img>` and the like of other origins: [`resource_policy`](Self::resource_policy). What CORS allows is not affected |
+    /// | `Cross-Origin-Embedder-Policy` | `require-corp` | nothing that loads nothing |
+    /// | `Cache-Control` | `no-store`, where the handler says nothing | caching: say so in the handler, or `.without("cache-control")` |
     pub fn api() -> Self {
         Self::transport()
             .csp(|_| {
@@ -106,8 +121,13 @@ impl SecurityHeaders {
             .cache_control("no-store")
     }
 
-    /// For public static files that other sites may embed: HSTS (over https), `nosniff`, and CORP
-    /// `cross-origin`.
+    /// For public static files that other sites may embed.
+    ///
+    /// | header | value | what it breaks, and how to relax it |
+    /// |---|---|---|
+    /// | `Strict-Transport-Security` | as [`web`](Self::web) | |
+    /// | `X-Content-Type-Options` | `nosniff` | files served under a wrong type |
+    /// | `Cross-Origin-Resource-Policy` | `cross-origin` | nothing; to keep other sites out, `.resource_policy(ResourcePolicy::SameSite)` |
     ///
     /// There is no content security policy: serve HTML and SVG from elsewhere, or add one.
     pub fn assets() -> Self {
@@ -116,9 +136,16 @@ impl SecurityHeaders {
 
     /// For files that users uploaded: whatever they contain, browsers run none of it in this origin.
     ///
-    /// `default-src 'none'; sandbox; frame-ancestors 'none'`, HSTS (over https), `nosniff`,
-    /// `no-referrer` and CORP `same-origin`. Send `Content-Disposition: attachment` as well, and best
-    /// serve them from a host of their own.
+    /// | header | value | what it breaks, and how to relax it |
+    /// |---|---|---|
+    /// | `Content-Security-Policy` | `default-src 'none'; sandbox; frame-ancestors 'none'` | everything active in HTML, SVG and PDF, also their styles and images: `.csp(\|csp\| csp.allow(Directive::StyleSrc, ["'unsafe-inline'"]))`; previews in a frame: `.frame_ancestors([Source::SelfOrigin])` |
+    /// | `Strict-Transport-Security` | as [`web`](Self::web) | |
+    /// | `X-Frame-Options` | `DENY` | follows `frame-ancestors` |
+    /// | `X-Content-Type-Options` | `nosniff` | files served under a wrong type |
+    /// | `Referrer-Policy` | `no-referrer` | nothing |
+    /// | `Cross-Origin-Resource-Policy` | `same-origin` | images that other sites embed, and a site that serves uploads from a host of their own: `.resource_policy(ResourcePolicy::SameSite)` |
+    ///
+    /// Send `Content-Disposition: attachment` as well, and best serve them from a host of their own.
     pub fn user_content() -> Self {
         Self::transport()
             .csp(|_| {

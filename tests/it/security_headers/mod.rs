@@ -19,6 +19,7 @@ mod bodies;
 mod build;
 mod merging;
 mod nonce;
+mod presets;
 mod reports;
 mod servers;
 
@@ -77,4 +78,16 @@ fn ok(_: Request<()>) -> Answer {
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     let values = headers.get_all(name).iter();
     values.map(|value| value.to_str().unwrap()).collect()
+}
+
+/// Each header that is sent over https, as a line, sorted.
+fn sent(policy: SecurityHeaders) -> Vec<String> {
+    let response = over_https(policy, ok);
+    let mut lines: Vec<_> = response
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    lines.sort();
+    lines
 }
