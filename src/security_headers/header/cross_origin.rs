@@ -18,13 +18,6 @@ pub enum OpenerPolicy {
 }
 
 impl OpenerPolicy {
-    pub(crate) const ALL: [Self; 4] = [
-        Self::UnsafeNone,
-        Self::SameOrigin,
-        Self::SameOriginAllowPopups,
-        Self::NoopenerAllowPopups,
-    ];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::UnsafeNone => "unsafe-none",
@@ -50,8 +43,6 @@ pub enum EmbedderPolicy {
 }
 
 impl EmbedderPolicy {
-    pub(crate) const ALL: [Self; 3] = [Self::UnsafeNone, Self::RequireCorp, Self::Credentialless];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::UnsafeNone => "unsafe-none",
@@ -76,8 +67,6 @@ pub enum ResourcePolicy {
 }
 
 impl ResourcePolicy {
-    pub(crate) const ALL: [Self; 3] = [Self::SameOrigin, Self::SameSite, Self::CrossOrigin];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::SameOrigin => "same-origin",

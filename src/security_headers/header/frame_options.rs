@@ -18,8 +18,6 @@ pub enum FrameOptions {
 }
 
 impl FrameOptions {
-    pub(crate) const ALL: [Self; 2] = [Self::Deny, Self::SameOrigin];
-
     /// The same rule as `frame-ancestors` of `csp`, where there is one.
     pub(crate) fn following(csp: &Csp) -> Option<Self> {
         match csp.sources(Directive::FrameAncestors)? {

@@ -18,8 +18,6 @@ pub enum IntegrityDestination {
 }
 
 impl IntegrityDestination {
-    pub(crate) const ALL: [Self; 2] = [Self::Script, Self::Style];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Script => "script",

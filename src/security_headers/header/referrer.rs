@@ -30,17 +30,6 @@ pub enum ReferrerPolicy {
 }
 
 impl ReferrerPolicy {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::NoReferrer,
-        Self::NoReferrerWhenDowngrade,
-        Self::Origin,
-        Self::OriginWhenCrossOrigin,
-        Self::SameOrigin,
-        Self::StrictOrigin,
-        Self::StrictOriginWhenCrossOrigin,
-        Self::UnsafeUrl,
-    ];
-
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::NoReferrer => "no-referrer",

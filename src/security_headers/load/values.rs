@@ -50,31 +50,28 @@ pub(super) fn permissions(
 }
 
 pub(super) fn frame_options(field: &Field<'_>) -> Result<FrameOptions, ConfigError> {
-    word(field, &FrameOptions::ALL, FrameOptions::as_str)
+    word(field, &FRAME_OPTIONS, FrameOptions::as_str)
 }
 
 pub(super) fn opener(field: &Field<'_>) -> Result<OpenerPolicy, ConfigError> {
-    word(field, &OpenerPolicy::ALL, OpenerPolicy::as_str)
+    word(field, &OPENER, OpenerPolicy::as_str)
 }
 
 pub(super) fn embedder(field: &Field<'_>) -> Result<EmbedderPolicy, ConfigError> {
-    word(field, &EmbedderPolicy::ALL, EmbedderPolicy::as_str)
+    word(field, &EMBEDDER, EmbedderPolicy::as_str)
 }
 
 pub(super) fn resource(field: &Field<'_>) -> Result<ResourcePolicy, ConfigError> {
-    word(field, &ResourcePolicy::ALL, ResourcePolicy::as_str)
+    word(field, &RESOURCE, ResourcePolicy::as_str)
 }
 
 pub(super) fn referrer(field: &Field<'_>) -> Result<Vec<ReferrerPolicy>, ConfigError> {
-    let one = |field: &Field<'_>| word(field, &ReferrerPolicy::ALL, ReferrerPolicy::as_str);
+    let one = |field: &Field<'_>| word(field, &REFERRER, ReferrerPolicy::as_str);
     field.one_or_more()?.iter().map(one).collect()
 }
 
 pub(super) fn integrity(field: &Field<'_>) -> Result<Vec<IntegrityDestination>, ConfigError> {
-    let one = |field: &Field<'_>| {
-        let all = IntegrityDestination::ALL;
-        word(field, &all, IntegrityDestination::as_str)
-    };
+    let one = |field: &Field<'_>| word(field, &INTEGRITY, IntegrityDestination::as_str);
     field.one_or_more()?.iter().map(one).collect()
 }
 
@@ -87,3 +84,38 @@ fn word<T: Copy>(
     let words: Vec<_> = all.iter().map(|value| (name(*value), *value)).collect();
     field.one_of(&words)
 }
+
+const FRAME_OPTIONS: [FrameOptions; 2] = [FrameOptions::Deny, FrameOptions::SameOrigin];
+
+const OPENER: [OpenerPolicy; 4] = [
+    OpenerPolicy::UnsafeNone,
+    OpenerPolicy::SameOrigin,
+    OpenerPolicy::SameOriginAllowPopups,
+    OpenerPolicy::NoopenerAllowPopups,
+];
+
+const EMBEDDER: [EmbedderPolicy; 3] = [
+    EmbedderPolicy::UnsafeNone,
+    EmbedderPolicy::RequireCorp,
+    EmbedderPolicy::Credentialless,
+];
+
+const RESOURCE: [ResourcePolicy; 3] = [
+    ResourcePolicy::SameOrigin,
+    ResourcePolicy::SameSite,
+    ResourcePolicy::CrossOrigin,
+];
+
+const REFERRER: [ReferrerPolicy; 8] = [
+    ReferrerPolicy::NoReferrer,
+    ReferrerPolicy::NoReferrerWhenDowngrade,
+    ReferrerPolicy::Origin,
+    ReferrerPolicy::OriginWhenCrossOrigin,
+    ReferrerPolicy::SameOrigin,
+    ReferrerPolicy::StrictOrigin,
+    ReferrerPolicy::StrictOriginWhenCrossOrigin,
+    ReferrerPolicy::UnsafeUrl,
+];
+
+const INTEGRITY: [IntegrityDestination; 2] =
+    [IntegrityDestination::Script, IntegrityDestination::Style];
