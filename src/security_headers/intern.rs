@@ -78,7 +78,7 @@ impl<T> Deref for Kept<T> {
 
 static KEPT_SETS: AtomicUsize = AtomicUsize::new(0);
 
-/// Some 40 KiB each; `SecurityHeaders::prepare` documents it.
+/// Some 50 KiB each; `SecurityHeaders::prepare` documents it.
 const SETS: usize = 32;
 
 fn keep(text: &str) -> Option<&'static str> {

@@ -353,7 +353,7 @@ impl SecurityHeaders {
     ///
     /// Meant for start: what is prepared is kept for the life of the process, so that responses copy
     /// pointers to it and count no owners. The same text is kept once, however often it is prepared,
-    /// no more than 256 KiB in all, and no more than 32 sets of some 40 KiB: further ones work alike,
+    /// no more than 256 KiB in all, and no more than 32 sets of some 50 KiB: further ones work alike,
     /// and a little slower.
     ///
     /// # Errors

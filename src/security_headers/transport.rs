@@ -38,6 +38,11 @@ impl Transport {
 
 /// Whether an authority, `host[:port]`, names its host.
 fn has_name(authority: &[u8]) -> bool {
+    // As most names end: with a letter, and not the last one of `localhost`.
+    let last = authority.last().map_or(b']', u8::to_ascii_lowercase);
+    if last.is_ascii_alphabetic() && last != b't' {
+        return true;
+    }
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let colon = authority.iter().rposition(|byte| !is_digit(byte));
     let host = match colon {
@@ -79,6 +84,8 @@ mod tests {
             "localhost.example",
             "intranet",
             "10.0.0.1.example",
+            "a.test",
+            "localhos",
             "xn--bcher-kva.example",
             "a1",
         ] {

@@ -87,9 +87,26 @@ fn what_needs_no_memory_can_be_a_constant() {
     );
 }
 
+const PRESETS: [fn() -> SecurityHeaders; 5] = [
+    SecurityHeaders::web,
+    SecurityHeaders::web_nonce,
+    SecurityHeaders::api,
+    SecurityHeaders::assets,
+    SecurityHeaders::user_content,
+];
+
+/// Headers that have a report-only form.
+const REPORTABLE: [&str; 5] = [
+    "content-security-policy",
+    "permissions-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-embedder-policy",
+    "integrity-policy",
+];
+
 #[test]
 fn any_header_can_be_taken_out() {
-    for preset in [SecurityHeaders::web(), SecurityHeaders::api()] {
+    for preset in PRESETS.map(|preset| preset()) {
         let all = over_https(preset.clone(), ok);
         for name in all.headers().keys() {
             let rest = over_https(preset.clone().without(name), ok);
@@ -167,13 +184,7 @@ fn a_header_can_be_made_report_only() {
         .report_only("cross-origin-opener-policy")
         .report_only("cross-origin-embedder-policy");
     let response = over_https(policy, ok);
-    for name in [
-        "content-security-policy",
-        "permissions-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-embedder-policy",
-        "integrity-policy",
-    ] {
+    for name in REPORTABLE {
         assert!(!response.headers().contains_key(name), "{name}");
         let reported = &response.headers()[format!("{name}-report-only")];
         // Browsers ignore these there, and complain.
@@ -182,6 +193,19 @@ fn a_header_can_be_made_report_only() {
             !reported.contains("upgrade-insecure-requests"),
             "{reported}"
         );
+    }
+    for preset in PRESETS.map(|preset| preset()) {
+        let all = over_https(preset.clone(), ok);
+        let forms = REPORTABLE
+            .iter()
+            .filter(|name| all.headers().contains_key(**name));
+        for name in forms {
+            let tried = over_https(preset.clone().report_only(name), ok);
+            assert!(!tried.headers().contains_key(*name), "{name}");
+            let form = format!("{name}-report-only");
+            assert!(tried.headers().contains_key(&form), "{form}");
+            assert_eq!(tried.headers().len(), all.headers().len(), "{name}");
+        }
     }
     let error = refused(SecurityHeaders::web().report_only("x-frame-options"));
     assert!(error.contains("x-frame-options"), "{error}");

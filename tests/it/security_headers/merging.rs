@@ -1,8 +1,11 @@
 //! The handler's headers and the layer's: who wins, what is lost, what stays in order.
 
+use std::cell::Cell;
+
 use bartizan::security_headers::*;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
+use proptest::prelude::*;
 use tower::{Layer, ServiceBuilder};
 
 use super::{Answer, call, over_https, values};
@@ -258,4 +261,53 @@ fn additions_reach_the_reported_policy_too_and_nested_layers_apply_them_once() {
         ["img-src 'self' data:"]
     );
     assert!(response.extensions().get::<CspAppend>().is_none());
+}
+
+/// What a handler may set, and what it may not say.
+const HANDLERS: [(&str, &str); 9] = [
+    ("content-type", "text/html"),
+    ("content-length", "5"),
+    ("cache-control", "no-cache"),
+    ("cache-control", "max-age=1"),
+    ("set-cookie", "a=1"),
+    ("set-cookie", "b=2"),
+    ("referrer-policy", "origin"),
+    ("x-own", "1"),
+    ("server", "x/1"),
+];
+
+#[test]
+fn a_response_has_the_handlers_headers_and_ours_where_it_has_none() {
+    let (quick, whole) = (Cell::new(0), Cell::new(0));
+    let set = prop::collection::vec(prop::sample::select(HANDLERS.to_vec()), 0..7);
+    proptest!(|(set in set, api in any::<bool>(), competes in any::<bool>())| {
+        let mut policy = if api { SecurityHeaders::api() } else { SecurityHeaders::web() };
+        let ours = over_https(policy.clone(), super::ok);
+        if competes {
+            // Of a header that nobody sets it means nothing, and the slower way is taken.
+            policy = policy.on_conflict("x-nobody", Conflict::Override);
+        }
+        let response = over_https(policy, |_| {
+            let mut response = super::ok(Request::new(()));
+            for (name, value) in &set {
+                response.headers_mut().append(*name, HeaderValue::from_static(value));
+            }
+            response
+        });
+        let ours_too = ours.headers().keys().map(HeaderName::as_str);
+        for name in ours_too.chain(HANDLERS.map(|(name, _)| name)) {
+            let theirs = set.iter().filter(|(known, _)| *known == name);
+            let theirs: Vec<_> = theirs.map(|(_, value)| *value).collect();
+            let expected = match name {
+                "server" => Vec::new(),
+                _ if theirs.is_empty() => values(ours.headers(), name),
+                _ => theirs,
+            };
+            prop_assert_eq!(values(response.headers(), name), expected, "{}", name);
+        }
+        let in_places = |(name, _): &(&str, &str)| name.starts_with('c');
+        let way = if !competes && set.iter().all(in_places) { &quick } else { &whole };
+        way.set(way.get() + u32::from(!set.is_empty()));
+    });
+    assert!(quick.get() > 3 && whole.get() > 30, "{quick:?} {whole:?}");
 }
