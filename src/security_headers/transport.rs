@@ -1,7 +1,7 @@
 //! How a request came in, as far as headers depend on it.
 
-use http::Request;
 use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request};
 
 use crate::client::Scheme;
 
@@ -28,12 +28,22 @@ impl Transport {
             .uri()
             .authority()
             .map(|name| name.as_str().as_bytes());
-        let host = || request.headers().get(HOST).map(|host| host.as_bytes());
-        match authority.or_else(host) {
+        match authority.or_else(|| host(request.headers())) {
             Some(authority) if !has_name(authority) => Self::HttpsUnnamed,
             _ => Self::Https,
         }
     }
+}
+
+/// The header `Host`: as a rule the first of a request ([RFC 9110, 7.2]), where no look-up is needed.
+///
+/// [RFC 9110, 7.2]: https://www.rfc-editor.org/rfc/rfc9110#section-7.2
+fn host(headers: &HeaderMap) -> Option<&[u8]> {
+    let host = match headers.iter().next() {
+        Some((name, host)) if *name == HOST => Some(host),
+        _ => headers.get(HOST),
+    };
+    host.map(HeaderValue::as_bytes)
 }
 
 /// Whether an authority, `host[:port]`, names its host.
@@ -96,11 +106,18 @@ mod tests {
     #[test]
     fn the_authority_of_the_request_tells_before_its_header() {
         let of = |uri: &str, host: Option<&str>, scheme| {
-            let mut request = Request::builder().uri(uri);
-            if let Some(host) = host {
-                request = request.header(HOST, host);
-            }
-            Transport::of(&request.body(()).unwrap(), scheme)
+            let [first, later] = [true, false].map(|first| {
+                let mut request = Request::builder().uri(uri);
+                if !first {
+                    request = request.header("accept", "text/html");
+                }
+                if let Some(host) = host {
+                    request = request.header(HOST, host);
+                }
+                Transport::of(&request.body(()).unwrap(), scheme)
+            });
+            assert_eq!(first, later);
+            first
         };
         let https = Scheme::Https;
         assert_eq!(of("/", Some("127.0.0.1"), https), Transport::HttpsUnnamed);

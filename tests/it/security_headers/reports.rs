@@ -321,3 +321,20 @@ async fn a_limit_for_each_client_is_a_layer_around_it() {
     }
     assert_eq!(latest.reports().len(), 3);
 }
+
+#[tokio::test]
+async fn what_a_browser_sends_on_its_own_from_another_site_is_taken() {
+    let (collector, latest, _) = collector();
+    let request = Request::post("/csp-reports")
+        .header("content-type", BATCH)
+        .header("origin", "null")
+        .header("sec-fetch-site", "cross-site")
+        .header("sec-fetch-mode", "cors")
+        .header("sec-fetch-dest", "report")
+        .body(Full::<Bytes>::from(batch(1, "a")))
+        .unwrap();
+    let response = collector.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 204);
+    assert_eq!(response.headers()["access-control-allow-origin"], "*");
+    assert_eq!(latest.reports().len(), 1);
+}
