@@ -182,6 +182,74 @@ impl Instant {
     }
 }
 
+/// The end of a span of time, made to be asked about far more often than it is set.
+///
+/// Where the system has a clock that costs a third of a precise one (Linux: `CLOCK_MONOTONIC_COARSE`,
+/// a few milliseconds behind), that is the one that is asked; but not in the paused time of a runtime
+/// under test, which no clock of the system knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deadline {
+    Manual(Instant),
+    Precise(tokio::time::Instant),
+    Coarse(Duration),
+    /// Further off than can be said.
+    Never,
+}
+
+#[allow(dead_code, reason = "each room can be built alone and uses its part")]
+impl Clock {
+    /// The moment that lies `span` ahead.
+    pub(crate) fn deadline(&self, span: Duration) -> Deadline {
+        if self.manual.is_some() {
+            return Deadline::Manual(self.now().after(span));
+        }
+        let before = std::time::Instant::now();
+        let now = tokio::time::Instant::now();
+        // Time that is not paused lies between two readings of the system's.
+        let is_real = before <= now.into_std() && now.into_std() <= std::time::Instant::now();
+        match coarse::now().filter(|_| is_real) {
+            Some(coarse) => Deadline::Coarse(coarse.saturating_add(span)),
+            None => (now.checked_add(span)).map_or(Deadline::Never, Deadline::Precise),
+        }
+    }
+}
+
+#[allow(dead_code, reason = "each room can be built alone and uses its part")]
+impl Deadline {
+    /// Whether it lies in the past by the clock that it was taken from.
+    #[inline]
+    pub(crate) fn has_passed(&self, clock: &Clock) -> bool {
+        match self {
+            Self::Coarse(at) => coarse::now().is_some_and(|now| now > *at),
+            Self::Precise(at) => tokio::time::Instant::now() > *at,
+            Self::Manual(at) => clock.now() > *at,
+            Self::Never => false,
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "health"))]
+mod coarse {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// The time since the machine started, as of the last tick of its timer.
+    #[inline]
+    pub(super) fn now() -> Option<Duration> {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let (secs, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+        Some(Duration::new(secs.ok()?, nanos.ok()?))
+    }
+}
+
+#[cfg(not(all(target_os = "linux", feature = "health")))]
+mod coarse {
+    pub(super) const fn now() -> Option<std::time::Duration> {
+        None
+    }
+}
+
 /// Time that only passes, made of the readings of a clock that may step back.
 #[derive(Debug, Default)]
 pub(crate) struct Forward {

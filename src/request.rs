@@ -21,14 +21,21 @@ pub(crate) fn query(uri: &Uri) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, st
 ///
 /// [RFC 9110, 12.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 pub(crate) fn preferred<const N: usize>(headers: &HeaderMap, offers: &[&str; N]) -> Option<usize> {
-    let mut values = headers.get_all(ACCEPT).iter();
-    match (values.next(), values.next()) {
-        (None, _) => (N > 0).then_some(0),
-        (Some(only), None) if is_one_type(only.as_bytes()) => offers
-            .iter()
-            .position(|offer| only.as_bytes().eq_ignore_ascii_case(offer.as_bytes())),
-        (Some(only), None) if only == "*/*" => (N > 0).then_some(0),
-        _ => heaviest(headers, offers),
+    let Some(first) = headers.get(ACCEPT).map(HeaderValue::as_bytes) else {
+        return (N > 0).then_some(0);
+    };
+    if headers.len() > headers.keys_len() {
+        // Some header comes in several lines; perhaps this one.
+        heaviest(headers, offers)
+    } else if first == b"*/*" {
+        (N > 0).then_some(0)
+    } else if let Some(index) = offers.iter().position(|offer| offer.as_bytes() == first) {
+        Some(index)
+    } else if is_one_type(first) {
+        let is_it = |offer: &&str| first.eq_ignore_ascii_case(offer.as_bytes());
+        offers.iter().position(|offer| is_it(offer))
+    } else {
+        heaviest(headers, offers)
     }
 }
 

@@ -62,6 +62,11 @@ where
         let Some(route) = shared.route(request.uri().path()) else {
             return ResponseFuture::inner(self.inner.call(request));
         };
-        ResponseFuture::answered(shared.answer(route, request, |page| page))
+        if shared.has_viewers() {
+            let (parts, _) = request.into_parts();
+            shared.answer_viewer(route, &parts, ResponseFuture::answered)
+        } else {
+            shared.answer(route, &request, ResponseFuture::answered)
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -38,6 +39,12 @@ impl<A> Service<Request<A>> for HealthService {
         let shared = &self.health.shared;
         let route = self.only.or_else(|| shared.route(request.uri().path()));
         let route = route.unwrap_or(Route::Unknown);
-        ready(Ok(shared.answer(route, request, ResponseBody::local)))
+        let finish = |response: Response<Bytes>| ready(Ok(response.map(ResponseBody::local)));
+        if shared.has_viewers() {
+            let (parts, _) = request.into_parts();
+            shared.answer_viewer(route, &parts, finish)
+        } else {
+            shared.answer(route, &request, finish)
+        }
     }
 }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::graph::Mask;
@@ -22,7 +22,7 @@ use super::route::{HEALTH_JSON, Head, Heads, Route};
 use super::snapshot::{Document, Gate, Page, Snapshot};
 use super::tag;
 use super::transitions::{self, Transitions};
-use crate::clock::{Clock, Forward, Instant};
+use crate::clock::{Clock, Deadline, Forward};
 use crate::problem::Problem;
 use crate::rand;
 use crate::request::{self, Read};
@@ -52,10 +52,29 @@ pub(super) struct Shared {
 /// The host's decision who sees details.
 pub(super) type ViewerFn = dyn Fn(&Parts) -> bool + Send + Sync;
 
-/// What a request is answered with: a finished page under a finished head, or something else.
-enum Choice<'a> {
-    Page(&'a Page, &'a HeaderMap),
-    Other(Response<Bytes>),
+/// What a request is answered with: a finished page under a finished head.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    page: &'a Page,
+    head: &'a HeaderMap,
+    /// Of the state that the page shows, if that may be asked about.
+    tag: Option<&'a HeaderValue>,
+}
+
+impl Found<'_> {
+    /// Whether the client has it already.
+    fn is_known(&self, asked: Asked<'_>) -> bool {
+        self.tag
+            .is_some_and(|tag| tag::is_known(asked.headers, tag))
+    }
+
+    #[inline]
+    fn to_response(self) -> Response<Bytes> {
+        let mut response = Response::new(self.page.body.clone());
+        *response.status_mut() = self.page.code;
+        *response.headers_mut() = self.head.clone();
+        response
+    }
 }
 
 /// What of a request has a say in its answer.
@@ -68,7 +87,7 @@ struct Asked<'a> {
 
 struct Control {
     report: Arc<Report>,
-    fresh_until: Instant,
+    fresh_until: Deadline,
     uptime: Forward,
 }
 
@@ -80,10 +99,9 @@ impl Shared {
         retry_after: u64,
         viewers: Option<Box<ViewerFn>>,
     ) -> Self {
-        let born = clock.now();
-        let fresh_until = born.after(max_age);
+        let fresh_until = clock.deadline(max_age);
         let mut uptime = Forward::default();
-        uptime.passed(born);
+        uptime.passed(clock.now());
         let heads = Heads::new(retry_after, viewers.is_some());
         let process = u64::from_ne_bytes(rand::bytes());
         let mut stale = report.clone();
@@ -128,14 +146,13 @@ impl Shared {
         let before = Arc::clone(&control.report);
         let mut report = (*before).clone();
         change(&mut report);
-        let now = self.clock.now();
-        report.uptime = control.uptime.passed(now);
+        report.uptime = control.uptime.passed(self.clock.now());
         report.time = self.clock.wall();
         report.date_changes(&before);
         let moved = !report.is_same_state(&before);
         report.generation += u64::from(moved);
         if fresh {
-            control.fresh_until = now.after(self.max_age);
+            control.fresh_until = self.clock.deadline(self.max_age);
             self.stale_told.store(false, Ordering::Relaxed);
         }
         let report = Arc::new(report);
@@ -178,29 +195,41 @@ impl Shared {
         })
     }
 
-    /// The answer to one request: a choice among finished pages. `body` makes a body of the page.
-    ///
-    /// It is built in place, where the caller wants it: every move of a response is as dear as a
-    /// clock reading.
+    /// Whether the host tells viewers apart: only its closure needs a request in parts, and taking
+    /// one apart moves all of it.
     #[inline]
-    pub(super) fn answer<A, B>(
+    pub(super) fn has_viewers(&self) -> bool {
+        self.viewers.is_some()
+    }
+
+    /// The answer to anybody: a choice among finished pages. `finish` makes of it what the caller
+    /// returns, where it is returned: to move a response costs as much as to read a clock.
+    #[inline]
+    pub(super) fn answer<A, T>(
         &self,
         route: Route,
-        request: Request<A>,
-        body: impl FnOnce(Bytes) -> B,
-    ) -> Response<B> {
-        let Some(admits) = &self.viewers else {
-            let asked = Asked {
-                method: request.method(),
-                uri: request.uri(),
-                headers: request.headers(),
-            };
-            return self.respond(route, asked, Viewer::Public, body);
+        request: &Request<A>,
+        finish: impl FnOnce(Response<Bytes>) -> T,
+    ) -> T {
+        let asked = Asked {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
         };
-        // Only the host's closure needs a request in parts: taking it apart moves all of it.
-        let (parts, _) = request.into_parts();
+        self.respond(route, asked, Viewer::Public, finish)
+    }
+
+    /// The same, where it depends on who asks.
+    #[inline]
+    pub(super) fn answer_viewer<T>(
+        &self,
+        route: Route,
+        parts: &Parts,
+        finish: impl FnOnce(Response<Bytes>) -> T,
+    ) -> T {
+        let admits = self.viewers.as_ref();
         // One that panics has not said that this viewer may.
-        let viewer = match caught(|| admits(&parts)) {
+        let viewer = match admits.and_then(|admits| caught(|| admits(parts))) {
             Some(true) => Viewer::Details,
             Some(false) | None => Viewer::Public,
         };
@@ -209,43 +238,35 @@ impl Shared {
             uri: &parts.uri,
             headers: &parts.headers,
         };
-        self.respond(route, asked, viewer, body)
+        self.respond(route, asked, viewer, finish)
     }
 
     #[inline]
-    fn respond<B>(
+    fn respond<T>(
         &self,
         route: Route,
         asked: Asked<'_>,
         viewer: Viewer,
-        body: impl FnOnce(Bytes) -> B,
-    ) -> Response<B> {
+        finish: impl FnOnce(Response<Bytes>) -> T,
+    ) -> T {
         let snapshot = self.snapshot.load();
-        match self.choose(&snapshot, route, asked, viewer) {
-            Choice::Page(page, head) => {
-                let mut response = Response::new(body(page.body.clone()));
-                *response.status_mut() = page.code;
-                *response.headers_mut() = head.clone();
-                response
+        match self.find(&snapshot, route, asked, viewer) {
+            Some(found) if *asked.method == Method::GET && !found.is_known(asked) => {
+                finish(found.to_response())
             }
-            Choice::Other(response) => response.map(body),
+            found => finish(other(found, asked)),
         }
     }
 
-    fn choose<'a>(
+    /// The page of `route`; `None` where there is none.
+    fn find<'a>(
         &'a self,
         snapshot: &'a Snapshot,
         route: Route,
         asked: Asked<'_>,
         viewer: Viewer,
-    ) -> Choice<'a> {
-        let read = Read::of(asked.method);
-        match read {
-            Read::Get | Read::Head => {}
-            Read::Options => return Choice::Other(request::options(ALLOW)),
-            Read::Refused => return Choice::Other(request::method_not_allowed(ALLOW)),
-        }
-        let current = if snapshot.fresh_until < self.clock.now() {
+    ) -> Option<Found<'a>> {
+        let current = if snapshot.fresh_until.has_passed(&self.clock) {
             self.tell_stale();
             &self.stale
         } else {
@@ -265,10 +286,6 @@ impl Shared {
             let head = dialect(asked.headers);
             (document.page(viewer, matches!(head, Head::Text)), head)
         };
-        let found = |page: &'a Page, head: &'a HeaderMap| match read {
-            Read::Head => Choice::Other(without_body(page.answer(head))),
-            _ => Choice::Page(page, head),
-        };
         let (page, head) = match route {
             Route::Live => gate(&current.live),
             Route::Ready => gate(&current.ready),
@@ -277,26 +294,20 @@ impl Shared {
             Route::Report => document(&current.report),
             Route::One(index) => document(&current.each[index]),
             Route::Status => {
-                let status = &current.status[viewer as usize];
-                match &status.tagged {
-                    Some((tag, head)) if tag::is_known(asked.headers, tag) => {
-                        return Choice::Other(not_modified(head));
-                    }
-                    Some((_, head)) => {
-                        return found(&status.page, head);
-                    }
-                    None => (&status.page, Head::Status),
+                let state = &current.status[viewer as usize];
+                if let Some((tag, head)) = &state.tagged {
+                    let (page, tag) = (&state.page, Some(tag));
+                    return Some(Found { page, head, tag });
                 }
+                (&state.page, Head::Status)
             }
-            Route::Unknown => {
-                let problem = Problem::new(StatusCode::NOT_FOUND).into_response();
-                return Choice::Other(match read {
-                    Read::Head => without_body(problem),
-                    _ => problem,
-                });
-            }
+            Route::Unknown => return None,
         };
-        found(page, self.heads.get(head, page.code))
+        Some(Found {
+            page,
+            head: self.heads.get(head, page.code),
+            tag: None,
+        })
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -342,6 +353,21 @@ impl fmt::Debug for Shared {
     }
 }
 
+/// Every answer but a page to GET.
+#[cold]
+fn other(found: Option<Found<'_>>, asked: Asked<'_>) -> Response<Bytes> {
+    let read = Read::of(asked.method);
+    match (read, found) {
+        (Read::Options, _) => request::options(ALLOW),
+        (Read::Refused, _) => request::method_not_allowed(ALLOW),
+        (_, Some(found)) if found.is_known(asked) => not_modified(found.head),
+        (Read::Head, Some(found)) => without_body(found.to_response()),
+        (Read::Get, Some(found)) => found.to_response(),
+        (Read::Head, None) => without_body(Problem::new(StatusCode::NOT_FOUND).into_response()),
+        (Read::Get, None) => Problem::new(StatusCode::NOT_FOUND).into_response(),
+    }
+}
+
 /// The head that `GET` would have, which tells the length of the body that is left out.
 fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
     let body = std::mem::take(response.body_mut());
@@ -351,7 +377,6 @@ fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
 }
 
 /// What a client that has it already is told, with the head that 200 would have had.
-#[cold]
 fn not_modified(head: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::graph::Mask;
 use super::render::text::{self, Line};
@@ -11,13 +11,13 @@ use super::render::{Viewer, json};
 use super::report::{Check, Report};
 use super::route::Heads;
 use super::{Reason, Status, tag};
-use crate::clock::Instant;
+use crate::clock::Deadline;
 
 /// What a request may choose from.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     /// After this instant nobody has confirmed that it is still true.
-    pub(super) fresh_until: Instant,
+    pub(super) fresh_until: Deadline,
     pub(super) live: Gate,
     pub(super) ready: Gate,
     pub(super) startup: Gate,
@@ -31,7 +31,7 @@ impl Snapshot {
     /// Renders `report`; what is the same as `before` is taken from there.
     pub(super) fn render(
         report: &Report,
-        fresh_until: Instant,
+        fresh_until: Deadline,
         heads: &Heads,
         process: u64,
         before: Option<(&Report, &Self)>,
@@ -86,14 +86,6 @@ impl Page {
 
     fn fails(body: impl Into<Bytes>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, body)
-    }
-
-    /// The whole answer, under `head`.
-    pub(super) fn answer(&self, head: &HeaderMap) -> Response<Bytes> {
-        let mut response = Response::new(self.body.clone());
-        *response.status_mut() = self.code;
-        *response.headers_mut() = head.clone();
-        response
     }
 }
 
