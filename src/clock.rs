@@ -321,6 +321,49 @@ mod tests {
         }
     }
 
+    /// Waits for it: the cheap clock lags behind, and does not stand still.
+    #[test]
+    fn a_deadline_passes_in_its_time_and_not_before() {
+        let clock = Clock::new();
+        let began = clock.now();
+        let span = Duration::from_millis(50);
+        let deadline = clock.deadline(span);
+        assert_eq!(
+            matches!(deadline, Deadline::Coarse(_)),
+            cfg!(all(target_os = "linux", feature = "health"))
+        );
+        while !deadline.has_passed(&clock) {
+            let waited = clock.now().since(began);
+            assert!(waited < Duration::from_secs(60), "it never passes");
+            std::thread::yield_now();
+        }
+        assert!(clock.now().since(began) >= span / 2);
+        assert!(!clock.deadline(Duration::MAX).has_passed(&clock));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_in_paused_time_goes_by_that_time() {
+        let clock = Clock::new();
+        for passed in [false, true] {
+            let deadline = clock.deadline(Duration::from_secs(15));
+            assert!(!deadline.has_passed(&clock));
+            let almost = Duration::from_secs(if passed { 16 } else { 14 });
+            tokio::time::advance(almost).await;
+            assert_eq!(deadline.has_passed(&clock), passed);
+        }
+        assert!(!clock.deadline(Duration::MAX).has_passed(&clock));
+    }
+
+    #[test]
+    fn a_deadline_of_a_manual_clock_goes_by_that_clock() {
+        let clock = Clock::manual();
+        let deadline = clock.deadline(Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1));
+        assert!(!deadline.has_passed(&clock));
+        clock.advance(Duration::from_nanos(1));
+        assert!(deadline.has_passed(&clock));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_system_clock_follows_a_paused_runtime() {
         let clock = Clock::new();

@@ -72,7 +72,9 @@ impl Found<'_> {
     fn to_response(self) -> Response<Bytes> {
         let mut response = Response::new(self.page.body.clone());
         *response.status_mut() = self.page.code;
-        *response.headers_mut() = self.head.clone();
+        let empty = std::mem::replace(response.headers_mut(), self.head.clone());
+        // It owns nothing, and to drop it takes as long as to look a header up.
+        std::mem::forget(empty);
         response
     }
 }

@@ -82,6 +82,9 @@ async fn a_blocking_probe_that_hangs_fails_and_is_not_run_again_beside_itself() 
     let report = health.current();
     assert_eq!(report.reasons(), [Reason::Timeout]);
     assert_eq!(get(&health, "/readyz").await.0, 503);
+    // The runs after the one that hangs are answered at once, without a thread.
+    let files = dependency(&health, "files").await;
+    assert_eq!(files["latencyMs"], 0.0, "{files}");
 
     drop(release);
     while !health.current().is_ready() {
