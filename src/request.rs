@@ -33,7 +33,7 @@ pub(crate) fn preferred<const N: usize>(headers: &HeaderMap, offers: &[&str; N])
         Some(index)
     } else if is_one_type(first) {
         let is_it = |offer: &&str| first.eq_ignore_ascii_case(offer.as_bytes());
-        offers.iter().position(|offer| is_it(offer))
+        offers.iter().position(is_it)
     } else {
         heaviest(headers, offers)
     }

@@ -11,8 +11,10 @@
 //!    [`rise`](Dependency::rise)), so a single blip turns nobody away.
 //! 4. What rests on a failed dependency ([`depends_on`](Dependency::depends_on)) is `blocked`: not
 //!    probed, not announced, and never worse for the whole than its root cause.
-//! 5. Every page is rendered when something changes, and once a second. A request chooses among
-//!    finished pages: however many requests, queries or aborted clients, no probe runs for them.
+//! 5. Every page is rendered when something changes (a burst of changes at most fifty times a
+//!    second), and once a second. A request chooses among finished pages: however many requests,
+//!    queries or aborted clients, no probe runs and no page is rendered for them. What rendering
+//!    costs grows with the number of dependencies, of which there may be 1,024.
 //! 6. A snapshot that the driver has not renewed for [`max_age`](HealthBuilder::max_age) is not
 //!    believed: readiness answers 503 `stale`, liveness 200.
 //!

@@ -237,3 +237,33 @@ fn code(status: Status) -> StatusCode {
         _ => StatusCode::OK,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::health::report::Scope;
+    use crate::health::report::tests::report;
+
+    /// What each second costs: the pages of single dependencies are rendered only when they change.
+    #[test]
+    fn rendering_a_thousand_takes_a_few_allocations_for_each() {
+        let checks = vec![(Scope::Shared, Status::Fail, Some(Reason::Refused)); 1_000];
+        let report = report(&checks);
+        let (heads, fresh_until) = (
+            Heads::new(2, true),
+            Clock::manual().deadline(Duration::ZERO),
+        );
+        let render = |before| Snapshot::render(&report, fresh_until, &heads, 1, before);
+        let first = render(None);
+        let allocations = |before| {
+            let counted = allocation_counter::measure(|| drop(render(before)));
+            counted.count_total / checks.len() as u64
+        };
+        let (anew, again) = (allocations(None), allocations(Some((&report, &first))));
+        assert!(again <= 12 && anew <= 32, "{again}, {anew} anew");
+        assert!(again + 5 <= anew, "{again}, {anew} anew: nothing is kept");
+    }
+}
