@@ -165,7 +165,7 @@ impl Shared {
         let snapshot = Snapshot::render(&report, control.fresh_until, heads, process, before_it);
         self.snapshot.store(Arc::new(snapshot));
         if moved {
-            // Under the lock, so that nobody sees transitions out of order. It only wakes.
+            // Under the lock, so that nobody sees transitions out of order: it sets gauges and wakes.
             self.meters.moved(&before, &report);
             self.changes.send_replace(Arc::clone(&report));
         }
@@ -320,17 +320,15 @@ impl Shared {
     /// `?exclude=name`, repeatable, and `?verbose`. Unknown names and parameters change nothing.
     fn selection(&self, uri: &Uri) -> (Mask, bool) {
         let (mut excluded, mut verbose) = (Mask::default(), false);
-        if uri.query().is_some() {
-            for (key, value) in request::query(uri) {
-                match &*key {
-                    "verbose" => verbose = true,
-                    "exclude" => {
-                        if let Some(index) = self.names.get(&*value) {
-                            excluded.insert(*index);
-                        }
+        for (key, value) in request::query(uri) {
+            match &*key {
+                "verbose" => verbose = true,
+                "exclude" => {
+                    if let Some(index) = self.names.get(&*value) {
+                        excluded.insert(*index);
                     }
-                    _ => {}
                 }
+                _ => {}
             }
         }
         (excluded, verbose)
