@@ -1,7 +1,8 @@
 //! A log with many readers: Server-Sent Events, WebSockets and long-poll, with nothing lost.
 //!
-//! The host's repository is the log ([`EventStore`]; [`MemoryStore`] is the one that comes with the
-//! crate). An [`EventHub`] reads it once for the whole process, and an [`EventStream`] answers each
+//! The host's repository is the log ([`EventStore`]); or [`MemoryStore`], a table in the host's own
+//! PostgreSQL (`PostgresStore`, feature `postgres`), a Redis stream (`RedisStore`, feature `redis`).
+//! An [`EventHub`] reads it once for the whole process, and an [`EventStream`] answers each
 //! request with the events that its sender may see. What a stream does:
 //!
 //! 1. A request is a GET; HEAD and OPTIONS are answered, other methods get 405. `?type=a,b`,

@@ -18,7 +18,7 @@ pub(crate) const SHARED: [&str; 11] = [
 const GUIDE: &str = "guide";
 
 /// Files, or folders of files, that decide and do nothing else.
-pub(crate) const PURE: [&str; 29] = [
+pub(crate) const PURE: [&str; 32] = [
     "addresses",
     "batch",
     "breaker",
@@ -41,13 +41,16 @@ pub(crate) const PURE: [&str; 29] = [
     "prefix",
     "quota",
     "replay",
+    "reply",
     "ring",
     "selector",
     "shard",
     "slot",
+    "sql",
     "table",
     "track",
     "wheel",
+    "witness",
 ];
 
 /// What a pure file must not name: the crates that wait, wake and serve.

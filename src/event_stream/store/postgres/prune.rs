@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use super::log::PostgresStore;
 use super::row::{Place, place};
 use crate::event_stream::id::EventId;
+use crate::event_stream::store::EventStore;
 use crate::rand;
 use crate::trace::emit;
 
@@ -52,13 +53,16 @@ impl PostgresStore {
     }
 
     /// Forgets every event up to and including `id`, and answers how many events that were. Readers
-    /// behind it are told.
+    /// behind it are told. An id of another epoch forgets nothing.
     ///
     /// # Errors
     ///
     /// Those of [`prune`](Self::prune).
     pub async fn trim(&self, id: EventId) -> sqlx::Result<u64> {
-        self.forget(Place::of(id.position())).await
+        match self.bounds().await?.epoch() == id.epoch() {
+            true => self.forget(Place::of(id.position())).await,
+            false => Ok(0),
+        }
     }
 
     /// Prunes about once a minute: poll it as long as the process serves, as with `tokio::spawn`.

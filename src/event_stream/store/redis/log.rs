@@ -38,7 +38,8 @@ use crate::trace::emit;
 ///    consumers, `bartizan:..`, keeps them. A flush, an eviction, a deletion take all of it, and
 ///    the next read starts a new epoch.
 /// 3. Every read is one script, of one moment. Redis has no index by type or user: pages hold
-///    whatever comes next, and the store leaves out what the selector does.
+///    whatever comes next, and the store leaves out what the selector does. So the newest of a rare
+///    kind cost a read of the whole stream, in pieces: bound it accordingly.
 /// 4. An append trims, at most 128 entries at a time, what is over
 ///    [`keep_events`](Self::keep_events) or older than [`keep_for`](Self::keep_for): the log is at
 ///    most some hundred entries longer. What others trim (`XTRIM`, `XADD .. MAXLEN`) is noticed,
@@ -196,7 +197,7 @@ where
     }
 
     /// Forgets every event up to and including `id`, and answers how many those were. Readers
-    /// behind it are told.
+    /// behind it are told. An id of another epoch forgets nothing.
     ///
     /// # Errors
     ///
@@ -205,6 +206,7 @@ where
         let last = id.position();
         let after = Position::new(last.get().saturating_add(1));
         let mut call = self.scripts.trim.key(&*self.key);
+        call.arg(name(id.epoch()));
         call.arg(reply::id(last)).arg(reply::id(after));
         self.call(&call).await
     }
@@ -316,7 +318,7 @@ where
     }
 
     async fn find_recent(&self, selector: &Selector, limit: usize) -> RedisResult<Page> {
-        let mut range = Range::newest(limit.max(LEAST_SCANNED));
+        let mut range = Range::newest(limit.max(RECENT_SCANNED));
         let (sight, mut entries) = self.find(&range).await?;
         let epoch = sight.bounds.epoch();
         let mut events: Vec<Event> = Vec::new();
@@ -394,3 +396,6 @@ impl Range {
 /// A reader of rare events looks at this many entries with each read: some tens of microseconds of
 /// the server's time.
 const LEAST_SCANNED: usize = 256;
+
+/// The same where the newest are sought, which may be all of the log.
+const RECENT_SCANNED: usize = 1024;

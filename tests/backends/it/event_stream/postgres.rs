@@ -1,5 +1,8 @@
 //! The log in PostgreSQL.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bartizan::event_stream::conformance::{self, Meanwhile};
@@ -8,7 +11,7 @@ use bartizan::event_stream::{
 };
 use futures::StreamExt;
 use server::Postgres;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::timeout;
 
@@ -74,7 +77,7 @@ async fn append(store: &PostgresStore, event: NewEvent) {
 #[tokio::test]
 async fn a_client_gets_ten_thousand_events_through_a_hub_that_keeps_one() -> Checked {
     let logs = Logs::start().await;
-    let fresh = async || logs.fresh().await;
+    let fresh = async || logs.fresh().await.notify(true);
     let append = async |store: &PostgresStore, event| {
         store.append(event).await.unwrap();
     };
@@ -426,4 +429,63 @@ async fn a_read_gives_up_on_a_server_that_stands_still_and_leaves_the_pool_whole
     for _ in 0..3 {
         held.push(timeout(DEADLINE, pool.acquire()).await.unwrap().unwrap());
     }
+}
+
+/// A standby may lag, and what it becomes may lack what clients have seen.
+#[tokio::test]
+async fn a_standby_is_not_believed_and_once_it_is_promoted_the_epoch_is_a_new_one() {
+    let mut logs = Logs::start().await;
+    let store = logs.fresh().await;
+    append(&store, event("one")).await;
+    let before = newest(&store).await;
+    logs.server.kill();
+    let signal = logs.server.directory().join("data/standby.signal");
+    fs::write(&signal, "").unwrap();
+    // The server runs as somebody else, and wants to write it.
+    fs::set_permissions(&signal, fs::Permissions::from_mode(0o666)).unwrap();
+    logs.server.restart();
+    let refused = until(|| async {
+        let refused = store.bounds().await.expect_err("it is a standby");
+        refused
+            .to_string()
+            .contains("recovery is in progress")
+            .then_some(())
+    });
+    refused.await.unwrap();
+
+    logs.run("SELECT pg_promote()").await.unwrap();
+    let gone = store.read_after(before, &Selector::everything(), 9).await;
+    assert!(matches!(gone, Ok(Read::Gone(_))), "{gone:?}");
+    // What it has is still to be had.
+    let page = store.find_recent(&Selector::everything(), 9).await.unwrap();
+    assert_eq!(page.events().len(), 1);
+    assert_ne!(page.next().epoch(), before.epoch());
+}
+
+#[tokio::test]
+async fn a_role_with_the_documented_rights_reads_appends_prunes_and_renews() {
+    let logs = Logs::start().await;
+    let _ = logs.fresh().await;
+    logs.run(
+        "CREATE ROLE app LOGIN;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON log_0 TO app;
+         GRANT SELECT, UPDATE ON log_0_log TO app;
+         CREATE ROLE writer LOGIN;
+         GRANT INSERT ON log_0 TO writer;",
+    )
+    .await
+    .unwrap();
+    let options = PgConnectOptions::from_str(&logs.server.url()).unwrap();
+    let pool = |role| PgPoolOptions::new().connect_lazy_with(options.clone().username(role));
+    let store = PostgresStore::new(pool("app")).table("log_0").unwrap();
+    append(&store, event("one")).await;
+    let elsewhere = "INSERT INTO log_0 (type, data) VALUES ('x', 'two')";
+    pool("writer").execute(elsewhere).await.unwrap();
+    let seen = until(|| async {
+        let page = store.find_recent(&Selector::everything(), 9).await.unwrap();
+        (page.events().len() == 2).then_some(())
+    });
+    seen.await.unwrap();
+    assert_eq!(store.clone().keep_events(1).prune().await.unwrap(), 1);
+    store.new_epoch().await.unwrap();
 }
