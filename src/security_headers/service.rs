@@ -43,7 +43,7 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let headers = self.headers.clone();
-        let transport = Transport::of(&request, self.client.scheme(&request));
+        let transport = Transport::of(&request, &self.client);
         let tunnel = request.method() == Method::CONNECT;
         let extensions = request.extensions_mut();
         let prepared = headers.get();

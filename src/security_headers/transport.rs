@@ -3,13 +3,13 @@
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request};
 
-use crate::client::Scheme;
+use crate::client::{ClientSource, Scheme};
 
 /// Which of the prepared variants a response gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Transport {
     Http,
-    /// To a host that has a name.
+    /// To a host that has a name, as far as is known: a proxy may tell us another than it was told.
     Https,
     /// To an address, or to this machine. Browsers heed no `Strict-Transport-Security` of the former
     /// ([RFC 6797, 8.1.1]); of the latter they do, which would take plain http from everything else
@@ -20,10 +20,15 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    pub(super) fn of<B>(request: &Request<B>, scheme: Scheme) -> Self {
-        if scheme == Scheme::Http {
-            return Self::Http;
+    pub(super) fn of<B>(request: &Request<B>, client: &ClientSource) -> Self {
+        match client.scheme(request) {
+            Scheme::Http => Self::Http,
+            Scheme::Https if client.is_direct() => Self::direct(request),
+            Scheme::Https => Self::Https,
         }
+    }
+
+    fn direct<B>(request: &Request<B>) -> Self {
         let authority = request
             .uri()
             .authority()
@@ -69,6 +74,7 @@ fn has_name(authority: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::TrustedProxies;
 
     #[test]
     fn addresses_and_this_machine_are_no_names() {
@@ -105,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_authority_of_the_request_tells_before_its_header() {
-        let of = |uri: &str, host: Option<&str>, scheme| {
+        let of = |uri: &str, host: Option<&str>, client: &ClientSource| {
             let [first, later] = [true, false].map(|first| {
                 let mut request = Request::builder().uri(uri);
                 if !first {
@@ -114,12 +120,12 @@ mod tests {
                 if let Some(host) = host {
                     request = request.header(HOST, host);
                 }
-                Transport::of(&request.body(()).unwrap(), scheme)
+                Transport::of(&request.body(()).unwrap(), client)
             });
             assert_eq!(first, later);
             first
         };
-        let https = Scheme::Https;
+        let https = &ClientSource::peer().over_tls();
         assert_eq!(of("/", Some("127.0.0.1"), https), Transport::HttpsUnnamed);
         assert_eq!(of("/", Some("a.example"), https), Transport::Https);
         assert_eq!(of("/", None, https), Transport::Https);
@@ -127,6 +133,11 @@ mod tests {
         assert_eq!(of(uri, Some("127.0.0.1"), https), Transport::Https);
         let uri = "https://[::1]:8443/";
         assert_eq!(of(uri, Some("a.example"), https), Transport::HttpsUnnamed);
-        assert_eq!(of(uri, None, Scheme::Http), Transport::Http);
+        assert_eq!(of(uri, None, &ClientSource::peer()), Transport::Http);
+        // What a proxy calls us says nothing of what the browser does.
+        let behind = https
+            .clone()
+            .behind(TrustedProxies::cidrs(["10.0.0.0/8"]).unwrap());
+        assert_eq!(of("/", Some("127.0.0.1"), &behind), Transport::Https);
     }
 }

@@ -9,7 +9,8 @@ use crate::config::ConfigError;
 ///
 /// Sent over https only, and only to hosts that have a name: an address gets none, since browsers would
 /// not heed it ([8.1.1]), nor does `localhost`, where it would take plain http from everything else that
-/// is developed on that machine. The rules of <https://hstspreload.org> are checked when a layer is built:
+/// is developed on that machine. Behind proxies, whose word for this host may be another, it goes to all.
+/// The rules of <https://hstspreload.org> are checked when a layer is built:
 /// `preload` is hard to undo, so it needs subdomains and a year.
 ///
 /// [8.1.1]: https://www.rfc-editor.org/rfc/rfc6797#section-8.1.1
