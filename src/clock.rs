@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use crate::coarse;
+
 /// What a room asks for the time: the system's monotonic clock unless a test says otherwise.
 ///
 /// Cloning is cheap, and clones of a manual clock move together.
@@ -228,28 +230,6 @@ impl Deadline {
     }
 }
 
-#[cfg(all(target_os = "linux", feature = "health"))]
-mod coarse {
-    use std::time::Duration;
-
-    use rustix::time::{ClockId, clock_gettime};
-
-    /// The time since the machine started, as of the last tick of its timer.
-    #[inline]
-    pub(super) fn now() -> Option<Duration> {
-        let now = clock_gettime(ClockId::MonotonicCoarse);
-        let (secs, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
-        Some(Duration::new(secs.ok()?, nanos.ok()?))
-    }
-}
-
-#[cfg(not(all(target_os = "linux", feature = "health")))]
-mod coarse {
-    pub(super) const fn now() -> Option<std::time::Duration> {
-        None
-    }
-}
-
 /// Time that only passes, made of the readings of a clock that may step back.
 #[derive(Debug, Default)]
 pub(crate) struct Forward {
@@ -330,7 +310,7 @@ mod tests {
         let deadline = clock.deadline(span);
         assert_eq!(
             matches!(deadline, Deadline::Coarse(_)),
-            cfg!(all(target_os = "linux", feature = "health"))
+            coarse::now().is_some()
         );
         while !deadline.has_passed(&clock) {
             let waited = clock.now().since(began);

@@ -90,6 +90,15 @@ mod backend;
 pub mod body;
 pub mod client;
 pub mod clock;
+#[cfg(all(target_os = "linux", feature = "health"))]
+mod coarse;
+#[cfg(not(all(target_os = "linux", feature = "health")))]
+mod coarse {
+    //! Where there is no such clock, or nobody asks for it.
+    pub(crate) const fn now() -> Option<std::time::Duration> {
+        None
+    }
+}
 pub mod config;
 #[cfg(feature = "serde")]
 mod load;

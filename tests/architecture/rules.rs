@@ -9,9 +9,9 @@ use crate::source::{Reference, Source};
 pub(crate) const ROOMS: [&str; 4] = ["event_stream", "health", "rate_limit", "security_headers"];
 
 /// What every room stands on.
-pub(crate) const SHARED: [&str; 11] = [
-    "backend", "body", "client", "clock", "config", "load", "problem", "rand", "request", "shed",
-    "trace",
+pub(crate) const SHARED: [&str; 12] = [
+    "backend", "body", "client", "clock", "coarse", "config", "load", "problem", "rand", "request",
+    "shed", "trace",
 ];
 
 /// Documentation, and nothing else.
