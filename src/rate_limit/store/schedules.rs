@@ -47,6 +47,7 @@ impl Cell for Stepped {
 
     fn replace(&self, seen: Entry, new: Entry) -> bool {
         step();
+        WRITES.set(WRITES.get() + 1);
         let fits = self.0.get() == seen;
         if fits {
             self.0.set(new);
@@ -64,6 +65,8 @@ type Interruption = (usize, Rc<dyn Fn()>);
 thread_local! {
     /// Who comes in after how many steps; the last one is that of the running request.
     static INTERRUPTIONS: RefCell<Vec<Interruption>> = const { RefCell::new(Vec::new()) };
+    /// Replacements of cells, tried or done.
+    static WRITES: StdCell<usize> = const { StdCell::new(0) };
     /// Charges that were put back, and those that stayed since somebody had touched the bucket.
     static UNDONE: StdCell<usize> = const { StdCell::new(0) };
     static KEPT: StdCell<usize> = const { StdCell::new(0) };
@@ -233,6 +236,21 @@ fn every_schedule(
         }
     }
     unreachable!("a request has an end")
+}
+
+#[test]
+fn a_refusal_that_is_seen_coming_writes_nothing() {
+    let world = World::new();
+    world.send(&[MANY, ONE]);
+    assert_eq!(world.passes("one"), 1);
+    let before = WRITES.get();
+    assert!(before >= 2, "at least one for each window");
+    let refused: [&'static [Window]; 3] = [&[ONE], &[MANY, ONE], &[ONE, MANY, TWO]];
+    for windows in refused {
+        world.send(windows);
+        assert_eq!(WRITES.get(), before);
+    }
+    assert_eq!(world.passes("one"), 1);
 }
 
 #[test]

@@ -240,8 +240,13 @@ fn a_single_client_that_waits_as_long_as_it_is_told_passes() {
 #[test]
 fn whoever_heeds_retry_after_once_is_served() {
     let waited = Cell::new(0);
-    let clients = prop::collection::vec((0u64..60, 0u64..3), 1..60);
-    each(300, (quotas(), clients), |(quotas, requests)| {
+    // Cells that come back after seconds, and not after whole ones.
+    let quota = (1u64..8, 500u64..30_000, 1u64..5).prop_map(|(count, millis, burst)| {
+        Quota::per(count, Duration::from_millis(millis)).burst(burst)
+    });
+    let quotas = prop::collection::vec(quota, 1..=NAMES.len());
+    let clients = prop::collection::vec((0u64..3000, 0u64..3), 1..60);
+    each(300, (quotas, clients), |(quotas, requests)| {
         let policies = NAMES.iter().zip(&quotas).map(|(name, quota)| {
             let cost = |head: &bartizan::rate_limit::Head<'_>| head.path().len() as u64 - 1;
             Policy::new(*name, *quota)
