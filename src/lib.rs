@@ -54,7 +54,7 @@
 //! | `health` | yes | [`health`] |
 //! | `governor` | yes | [`rate_limit::GovernorStore`], on the map of the `governor` crate |
 //! | `postgres` | no | the probe of a PostgreSQL server and `PostgresStore` for events, through `sqlx`; needs Rust 1.94 |
-//! | `redis` | no | the probe of a Redis server and `RedisStore` for events, through the crate `redis`; needs Rust 1.88 |
+//! | `redis` | no | through the crate `redis`: the store of limits that processes share, `rate_limit::RedisStore`, the event log in a stream, the probe of a server; needs Rust 1.88 |
 //! | `websocket` | no | [`event_stream::WebSockets`]: the event stream over WebSockets, through `tokio-tungstenite`; needs hyper as the server |
 //! | `tracing` | no | events through the `tracing` crate, target `bartizan` |
 //! | `metrics` | no | counters and gauges through the `metrics` facade |

@@ -14,7 +14,7 @@ use super::quota::Quota;
 use super::reject::Reject;
 use super::rules::{AppliedList, Rules, Settings};
 use super::service::{RateLimit, Shared};
-use super::store::{LocalStore, MemoryStore, Store, Usage};
+use super::store::{Check, LocalStore, MemoryStore, Store, Usage};
 use crate::clock::Clock;
 use crate::config::ConfigError;
 
@@ -50,27 +50,17 @@ impl<St: LocalStore> RateLimitLayer<St> {
     /// What the policy `policy` would say to `request`, without charging it. `None` if the policy
     /// does not apply to it, or there is none of this name.
     pub fn peek<B>(&self, policy: &str, request: &Request<B>) -> Option<Decision> {
-        let applied = self.applied(policy, request)?;
-        let Shared {
-            rules,
-            store,
-            clock,
-        } = &*self.shared;
-        Some(store.peek(&rules.checks(&applied), clock))
+        let clock = &self.shared.clock;
+        self.ask(policy, request, |store, checks| store.peek(checks, clock))
     }
 
     /// Fills the buckets that the policy `policy` has for whoever sent `request`: after a successful
     /// login, say. False if the policy does not apply to it, or there is none of this name.
     pub fn reset<B>(&self, policy: &str, request: &Request<B>) -> bool {
-        let Some(applied) = self.applied(policy, request) else {
-            return false;
+        let reset = |store: &St, checks: &[Check<'_>]| {
+            checks.iter().for_each(|check| store.reset(check));
         };
-        let Shared { rules, store, .. } = &*self.shared;
-        rules
-            .checks(&applied)
-            .iter()
-            .for_each(|check| store.reset(check));
-        true
+        self.ask(policy, request, reset).is_some()
     }
 
     /// Gives `cells` back to the buckets that the policy `policy` has for whoever sent `request`, up
@@ -78,21 +68,10 @@ impl<St: LocalStore> RateLimitLayer<St> {
     ///
     /// If requests of the same client race with it, up to one cell may be handed out early.
     pub fn refund<B>(&self, policy: &str, request: &Request<B>, cells: u64) -> bool {
-        let Some(applied) = self.applied(policy, request) else {
-            return false;
+        let refund = |store: &St, checks: &[Check<'_>]| {
+            checks.iter().for_each(|check| store.refund(check, cells));
         };
-        let Shared { rules, store, .. } = &*self.shared;
-        let checks = rules.checks(&applied);
-        checks.iter().for_each(|check| store.refund(check, cells));
-        true
-    }
-
-    fn applied<B>(&self, policy: &str, request: &Request<B>) -> Option<AppliedList> {
-        let rules = &self.shared.rules;
-        let mut applied = AppliedList::new();
-        rules.applied(&rules.head(request), &mut applied).ok()?;
-        let applied = rules.of_policy(policy, applied);
-        (!applied.is_empty()).then_some(applied)
+        self.ask(policy, request, refund).is_some()
     }
 }
 
@@ -129,6 +108,21 @@ impl<St> RateLimitLayer<St> {
         quotas: impl IntoIterator<Item = (&'n str, Quota)>,
     ) -> Result<(), ConfigError> {
         self.shared.rules.swap(quotas)
+    }
+
+    /// Asks the store something about the buckets that the policy `policy` has for whoever sent
+    /// `request`. `None` if the policy does not apply to it, or there is none of this name.
+    pub(super) fn ask<B, T>(
+        &self,
+        policy: &str,
+        request: &Request<B>,
+        ask: impl FnOnce(&St, &[Check<'_>]) -> T,
+    ) -> Option<T> {
+        let Shared { rules, store, .. } = &*self.shared;
+        let mut applied = AppliedList::new();
+        rules.applied(&rules.head(request), &mut applied).ok()?;
+        let applied = rules.of_policy(policy, applied);
+        (!applied.is_empty()).then(|| ask(store, &rules.checks(&applied)))
     }
 }
 

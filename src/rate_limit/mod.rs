@@ -67,7 +67,8 @@
 //!   refused and healthy processes restarted.
 //! - *Preflights.* A CORS layer outside of this one answers them before they count.
 //! - *Several processes.* A [`MemoryStore`] counts what its own process sees. Behind a balancer over
-//!   `n` of them a client may have up to `n` times the quota.
+//!   `n` of them a client may have up to `n` times the quota. `RedisStore` (feature `redis`) counts for
+//!   all of them together.
 //!
 //! # Example
 //!
@@ -156,3 +157,6 @@ pub use self::service::RateLimit;
 #[cfg_attr(docsrs, doc(cfg(feature = "governor")))]
 pub use self::store::GovernorStore;
 pub use self::store::{Answer, Check, LocalStore, MemoryStore, Never, Store, Usage, Wait};
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub use self::store::{Outage, RedisStore, RedisStoreBuilder, RedisWait, Share, Unreachable};

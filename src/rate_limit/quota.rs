@@ -1,5 +1,6 @@
 //! How much may pass: a sustained rate, and how much of it at once.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::config::ConfigError;
@@ -145,6 +146,23 @@ impl Quota {
     /// Nanoseconds until `cells` are back. Does not overflow for up to a bucket of them.
     pub(super) const fn span(self, cells: u64) -> u64 {
         self.interval.saturating_mul(cells)
+    }
+
+    /// The same burst at a rate that is a whole number of `nanos` nanoseconds a cell, and no higher.
+    #[allow(dead_code, reason = "for stores whose time is coarser")]
+    pub(super) const fn in_steps_of(mut self, nanos: u64) -> Self {
+        self.interval = self.interval.div_ceil(nanos).saturating_mul(nanos);
+        self
+    }
+
+    /// One of `parts` equal parts, with a burst of at least one cell and of `least` cells.
+    #[allow(dead_code, reason = "for stores that fall back on a part")]
+    pub(super) fn share(self, parts: NonZeroU32, least: u64) -> Self {
+        let parts = u64::from(parts.get());
+        Self {
+            interval: self.interval.saturating_mul(parts),
+            burst: (self.burst / parts).max(least).max(1),
+        }
     }
 
     /// The window in whole seconds, at least 1, as it was meant: the rounding of `interval` adds

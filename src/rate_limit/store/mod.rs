@@ -10,11 +10,15 @@ use crate::clock::Clock;
 #[cfg(feature = "governor")]
 pub use self::governor::GovernorStore;
 pub use self::memory::{MemoryStore, Usage};
+#[cfg(feature = "redis")]
+pub use self::redis::{Outage, RedisStore, RedisStoreBuilder, RedisWait, Share, Unreachable};
 
 mod buckets;
 #[cfg(feature = "governor")]
 mod governor;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod table;
 
 /// Keeps the buckets and decides.

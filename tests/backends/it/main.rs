@@ -10,6 +10,7 @@ mod event_stream;
 mod health;
 mod lifecycle;
 mod postgres;
+mod rate_limit;
 mod redis;
 mod redis_cluster;
 
