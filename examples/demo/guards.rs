@@ -4,14 +4,15 @@ use axum::Router;
 use axum::http::Method;
 use axum::http::request::Parts;
 use bartizan::client::ClientSource;
-use bartizan::config::ConfigError;
 use bartizan::event_stream::{Denied, Grant};
 use bartizan::health::Health;
 use bartizan::rate_limit::{Policy, Quota, RateLimitLayer, Route, key};
 use bartizan::security_headers::{SecurityHeaders, SecurityHeadersLayer};
 use tower::ServiceBuilder;
 
+use crate::Failure;
 use crate::args::Args;
+use crate::limits;
 use crate::session::Sessions;
 
 /// Puts the guards around the API.
@@ -20,7 +21,7 @@ pub(crate) fn around(
     args: &Args,
     clients: &ClientSource,
     health: &Health,
-) -> Result<Router, ConfigError> {
+) -> Result<Router, Failure> {
     // Every GET and every POST counts, whether or not there is such a page: looking for one is what
     // scanners do. What programs fetch once, and what browsers send unasked, does not.
     let limits = RateLimitLayer::builder()
@@ -47,8 +48,9 @@ pub(crate) fn around(
             Policy::new("locks", Quota::per_minute(30))
                 .on(Route::post("/api/demo/lock"))
                 .by(key::client_ip(clients)),
-        )
-        .build()?;
+        );
+    // Innermost: what they let through is work.
+    let api = limits::around(api, limits, args)?;
 
     let headers = SecurityHeadersLayer::new(headers())?.client(clients);
 
@@ -57,9 +59,7 @@ pub(crate) fn around(
             // Outermost, so that the refusals of the layers below carry the headers, too.
             .layer(headers)
             // Before the limits: a probe that is refused would take a healthy instance out.
-            .layer(health.layer())
-            // Innermost: what it lets through is work.
-            .layer(limits),
+            .layer(health.layer()),
     ))
 }
 

@@ -25,6 +25,7 @@ mod changes;
 #[cfg(feature = "redis")]
 mod fleet;
 mod guards;
+mod limits;
 mod open;
 mod page;
 mod repository;
