@@ -134,16 +134,22 @@ fn share(arguments: &[&str]) -> (Demo, Demo) {
 }
 
 /// A demo with both features.
-struct Demo {
+pub(crate) struct Demo {
     server: Server<DemoServer>,
     cookie: String,
 }
 
 impl Demo {
+    /// Starts one with limits so wide that a test does not meet them.
     #[track_caller]
     fn start(arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|&one| one.to_owned());
-        let arguments: Vec<_> = arguments.chain(LIMITS.map(str::to_owned)).collect();
+        Self::with(&[arguments, &LIMITS].concat())
+    }
+
+    /// Starts one, and opens a session.
+    #[track_caller]
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|&one| one.to_owned()).collect();
         let server = Server::launch(|| DemoServer {
             arguments: arguments.clone(),
         });
@@ -166,7 +172,7 @@ impl Demo {
     }
 
     /// The whole answer to a request.
-    fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<String> {
         let mut answer = String::new();
         let more = format!(
             "content-type: application/json\r\ncontent-length: {}\r\n",

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod cluster;
+mod demo;
 mod fleet;
 mod outage;
 mod planted;
