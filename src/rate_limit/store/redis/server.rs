@@ -171,3 +171,48 @@ pub(super) const fn in_micros(quota: Quota) -> Quota {
 /// Nanoseconds of a microsecond.
 const NANOS: u64 = 1000;
 const LARGEST: u64 = 1 << 52;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_state_of_this_bucket_is_an_error() {
+        let good = [1, 2, 3, 1_000, 2_000, 3_000];
+        let read = reply(&good, 2).expect("it is one of two windows");
+        assert_eq!((read.enough, read.further, read.advance), (true, 2, 3));
+        assert_eq!(
+            (read.now, &*read.times),
+            (1_000_000, &[2_000_000, 3_000_000][..])
+        );
+        for windows in [0, 1, 3] {
+            assert!(reply(&good, windows).is_err(), "{windows}");
+        }
+        for bad in [
+            &[][..],
+            &[1],
+            &[1, 0, 0],
+            &[1, 0, 0, 5, -1],
+            &[-1, 0, 0, 5, 1],
+        ] {
+            assert!(reply(bad, 1).is_err(), "{bad:?}");
+        }
+        let far = [1, 0, 0, i64::MAX, i64::MAX];
+        assert_eq!(reply(&far, 1).expect("it saturates").now, u64::MAX);
+    }
+
+    #[test]
+    fn a_rate_is_rounded_down_and_a_burst_stays() {
+        let quota = in_micros(Quota::per_second(300).burst(7));
+        assert_eq!((quota.span(1), quota.cells()), (3_334_000, 7));
+        let exact = Quota::per_second(50);
+        assert_eq!(in_micros(exact), exact);
+    }
+
+    #[test]
+    fn numbers_stay_where_a_script_computes_exactly() {
+        assert_eq!(whole(7), 7);
+        assert!(whole(u64::MAX) < 1 << 53);
+        assert_eq!(bucket(&[1, 1_800_000_000_000_000]), "1:1800000000000000");
+    }
+}
