@@ -75,7 +75,7 @@ impl Crowd {
 
     async fn of(store: impl EventStore, stays: u64) -> Self {
         // A ring so small that clients fall behind it, and come back to it.
-        let hub = EventHub::builder(store).ring(8, 1 << 20);
+        let hub = EventHub::builder(store).ring(RING as usize, 1 << 20);
         let (hub, tailer) = hub.build();
         let tailer = tokio::spawn(tailer);
         let start = async {
@@ -90,10 +90,10 @@ impl Crowd {
         let events = EventStream::new(hub.clone());
         let (end, ended) = watch::channel(None);
         let clients = (0..CLIENTS).map(|n| {
-            let (events, end) = (events.clone(), ended.clone());
+            let (events, end, hub) = (events.clone(), ended.clone(), hub.clone());
             tokio::spawn(async move {
                 match n < stays {
-                    true => vec![stay(&events, start, end).await],
+                    true => vec![stay(&events, &hub, start, end).await],
                     false => come_and_go(&events, start, end, n).await,
                 }
             })
@@ -120,14 +120,22 @@ impl Crowd {
     }
 }
 
-/// A stream that is open all the while.
+/// A stream that is open all the while, and once is not read until the ring has passed it by.
 async fn stay(
     events: &EventStream,
+    hub: &EventHub,
     from: EventId,
     end: watch::Receiver<Option<EventId>>,
 ) -> Stretch {
     let mut reader = Reader::resume(events, "/", &from.to_string()).await;
     let mut stretch = Stretch::begin(from);
+    while stretch.data.is_empty() {
+        stretch.take_in(reader.block().await.expect("the stream stays open"));
+    }
+    let passed_by = hub.stats().events + 2 * RING;
+    while hub.stats().events < passed_by && end.borrow().is_none() {
+        sleep(Duration::from_millis(5)).await;
+    }
     while !stretch.has_reached(&end) {
         // The end may be known only after it was read.
         let Ok(block) = timeout(MOMENT, reader.block()).await else {
@@ -205,6 +213,9 @@ pub(super) fn judge(log: &[(EventId, String)], stretches: &[Stretch]) -> Result<
     }
     Ok(())
 }
+
+/// Events in the hub's ring.
+const RING: u64 = 8;
 
 /// How long a client that has read everything waits before it looks whether that was all.
 const MOMENT: Duration = Duration::from_millis(50);
