@@ -118,9 +118,9 @@ use crate::rate_limit::quota::Quota;
 /// // The path is that within the `RateLimitConfig`, wherever a host's own configuration has it.
 /// #[derive(serde::Deserialize)]
 /// struct Config { rate_limit: RateLimitConfig }
-/// let json = r#"{ "rate_limit": { "limits": [{ "nam": "api" }] } }"#;
+/// let json = r#"{ "rate_limit": { "limits": [{ "label": "api" }] } }"#;
 /// let error = serde_json::from_str::<Config>(json).err().unwrap().to_string();
-/// assert!(error.starts_with(r#"limits[0].nam: "api": there is no such field: use `name`, "#), "{error}");
+/// assert!(error.starts_with(r#"limits[0].label: "api": there is no such field: use `name`, "#), "{error}");
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -113,8 +113,8 @@ fn what_is_wrong_is_told_with_its_path_its_value_and_the_fix() {
             r#"name: "none": give it a name"#,
         ),
         (
-            limit("nam", json!("x")),
-            r#"nam: "x": there is no such field: use `name`"#,
+            limit("label", json!("x")),
+            r#"label: "x": there is no such field: use `name`"#,
         ),
         (
             limit("quota", json!("50/s")),
@@ -181,8 +181,8 @@ fn what_is_wrong_is_told_with_its_path_its_value_and_the_fix() {
             r#"on[1]: "login": write a method in capitals"#,
         ),
         (
-            limit("on", json!("PSOT /users/{id}")),
-            r#"on: "PSOT /users/{id}": write a method"#,
+            limit("on", json!("P0ST /users/{id}")),
+            r#"on: "P0ST /users/{id}": write a method"#,
         ),
         (
             limit("on", json!("get /users/{id}")),
