@@ -1,5 +1,6 @@
 //! The layer that answers health paths in front of anything else.
 
+use std::convert::identity;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -64,9 +65,9 @@ where
         };
         if shared.has_viewers() {
             let (parts, _) = request.into_parts();
-            shared.answer_viewer(route, &parts, ResponseFuture::answered)
+            shared.answer_viewer(route, &parts, identity, ResponseFuture::answered)
         } else {
-            shared.answer(route, &request, ResponseFuture::answered)
+            shared.answer(route, &request, identity, ResponseFuture::answered)
         }
     }
 }

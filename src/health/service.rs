@@ -39,12 +39,13 @@ impl<A> Service<Request<A>> for HealthService {
         let shared = &self.health.shared;
         let route = self.only.or_else(|| shared.route(request.uri().path()));
         let route = route.unwrap_or(Route::Unknown);
-        let finish = |response: Response<Bytes>| ready(Ok(response.map(ResponseBody::local)));
+        let body = |bytes: Bytes| ResponseBody::local(bytes);
+        let finish = |response| ready(Ok(response));
         if shared.has_viewers() {
             let (parts, _) = request.into_parts();
-            shared.answer_viewer(route, &parts, finish)
+            shared.answer_viewer(route, &parts, body, finish)
         } else {
-            shared.answer(route, &request, finish)
+            shared.answer(route, &request, body, finish)
         }
     }
 }

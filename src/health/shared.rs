@@ -1,6 +1,7 @@
 //! What the handle, the driver and the endpoints share: the report, and the pages rendered from it.
 
 use std::collections::HashMap;
+use std::convert::identity;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,8 +70,8 @@ impl Found<'_> {
     }
 
     #[inline]
-    fn to_response(self) -> Response<Bytes> {
-        let mut response = Response::new(self.page.body.clone());
+    fn to_response<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
+        let mut response = Response::new(body(self.page.body.clone()));
         *response.status_mut() = self.page.code;
         let empty = std::mem::replace(response.headers_mut(), self.head.clone());
         // It owns nothing, and to drop it takes as long as to look a header up.
@@ -204,30 +205,32 @@ impl Shared {
         self.viewers.is_some()
     }
 
-    /// The answer to anybody: a choice among finished pages. `finish` makes of it what the caller
-    /// returns, where it is returned: to move a response costs as much as to read a clock.
+    /// The answer to anybody: a choice among finished pages. `body` and `finish` make of it what the
+    /// caller returns, where it is returned: to move a response costs as much as to read a clock.
     #[inline]
-    pub(super) fn answer<A, T>(
+    pub(super) fn answer<A, B, T>(
         &self,
         route: Route,
         request: &Request<A>,
-        finish: impl FnOnce(Response<Bytes>) -> T,
+        body: impl FnOnce(Bytes) -> B,
+        finish: impl FnOnce(Response<B>) -> T,
     ) -> T {
         let asked = Asked {
             method: request.method(),
             uri: request.uri(),
             headers: request.headers(),
         };
-        self.respond(route, asked, Viewer::Public, finish)
+        self.respond(route, asked, Viewer::Public, body, finish)
     }
 
     /// The same, where it depends on who asks.
     #[inline]
-    pub(super) fn answer_viewer<T>(
+    pub(super) fn answer_viewer<B, T>(
         &self,
         route: Route,
         parts: &Parts,
-        finish: impl FnOnce(Response<Bytes>) -> T,
+        body: impl FnOnce(Bytes) -> B,
+        finish: impl FnOnce(Response<B>) -> T,
     ) -> T {
         let admits = self.viewers.as_ref();
         // One that panics has not said that this viewer may.
@@ -240,23 +243,24 @@ impl Shared {
             uri: &parts.uri,
             headers: &parts.headers,
         };
-        self.respond(route, asked, viewer, finish)
+        self.respond(route, asked, viewer, body, finish)
     }
 
     #[inline]
-    fn respond<T>(
+    fn respond<B, T>(
         &self,
         route: Route,
         asked: Asked<'_>,
         viewer: Viewer,
-        finish: impl FnOnce(Response<Bytes>) -> T,
+        body: impl FnOnce(Bytes) -> B,
+        finish: impl FnOnce(Response<B>) -> T,
     ) -> T {
         let snapshot = self.snapshot.load();
         match self.find(&snapshot, route, asked, viewer) {
             Some(found) if *asked.method == Method::GET && !found.is_known(asked) => {
-                finish(found.to_response())
+                finish(found.to_response(body))
             }
-            found => finish(other(found, asked)),
+            found => finish(other(found, asked).map(body)),
         }
     }
 
@@ -361,8 +365,8 @@ fn other(found: Option<Found<'_>>, asked: Asked<'_>) -> Response<Bytes> {
         (Read::Options, _) => request::options(ALLOW),
         (Read::Refused, _) => request::method_not_allowed(ALLOW),
         (_, Some(found)) if found.is_known(asked) => not_modified(found.head),
-        (Read::Head, Some(found)) => without_body(found.to_response()),
-        (Read::Get, Some(found)) => found.to_response(),
+        (Read::Head, Some(found)) => without_body(found.to_response(identity)),
+        (Read::Get, Some(found)) => found.to_response(identity),
         (Read::Head, None) => without_body(Problem::new(StatusCode::NOT_FOUND).into_response()),
         (Read::Get, None) => Problem::new(StatusCode::NOT_FOUND).into_response(),
     }
