@@ -227,7 +227,7 @@ fn the_page_can_tell_what_is_weak_and_what_was_reported() {
 }
 
 #[test]
-fn the_contract_is_whole_and_names_what_the_guards_add() {
+fn the_contract_has_every_path_and_leads_nowhere_else() {
     let demo = Demo::start();
     let answer = demo.get("/openapi.json").send();
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -260,57 +260,6 @@ fn the_contract_is_whole_and_names_what_the_guards_add() {
             "/health/{name}",
             "/api/status",
         ])
-    );
-    for (path, method) in [
-        ("/api/transactions", "get"),
-        ("/api/transactions", "post"),
-        ("/api/session", "post"),
-        ("/api/announcements", "post"),
-        ("/api/demo/lock", "post"),
-        ("/api/events", "get"),
-        ("/", "get"),
-    ] {
-        let refused = &api["paths"][path][method]["responses"]["429"];
-        for name in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
-            assert!(
-                refused["headers"][name].is_object(),
-                "{method} {path}: {name}"
-            );
-        }
-    }
-    let create = &api["paths"]["/api/transactions"]["post"]["responses"];
-    for status in [
-        "201", "400", "401", "413", "415", "422", "429", "500", "503",
-    ] {
-        assert!(create[status].is_object(), "{status}");
-    }
-    let statuses = |path: &str, method: &str| -> BTreeSet<String> {
-        let responses = api["paths"][path][method]["responses"].as_object();
-        responses.unwrap().keys().cloned().collect()
-    };
-    let set = |list: &[&str]| {
-        list.iter()
-            .map(|&one| one.to_owned())
-            .collect::<BTreeSet<_>>()
-    };
-    assert_eq!(
-        statuses("/api/events", "get"),
-        set(&[
-            "101", "200", "204", "400", "403", "409", "426", "429", "503"
-        ])
-    );
-    let events = &api["paths"]["/api/events"]["get"]["responses"];
-    assert!(events["101"]["headers"]["RateLimit"].is_null());
-    for form in ["text/event-stream", "application/json"] {
-        assert!(events["200"]["content"][form].is_object(), "{form}");
-    }
-    assert_eq!(
-        statuses("/csp-reports", "post"),
-        set(&["204", "408", "413"])
-    );
-    assert_eq!(
-        statuses("/api/transactions", "get"),
-        set(&["200", "400", "401", "429", "500", "503"])
     );
     let operations = api["paths"].as_object().unwrap().values();
     let ids: Vec<_> = operations

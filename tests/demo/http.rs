@@ -52,6 +52,19 @@ impl Call {
             .body(body.to_string())
     }
 
+    pub(crate) fn method(&self) -> &'static str {
+        self.method
+    }
+
+    /// With the query.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        !self.body.is_empty()
+    }
+
     /// Sends it and reads the whole answer.
     pub(crate) fn send(self) -> Answer {
         let (mut answer, mut rest) = self.begin();
@@ -62,8 +75,28 @@ impl Call {
 
     /// Sends it and reads the head; the body is read by the caller as it comes.
     pub(crate) fn begin(self) -> (Answer, Box<dyn Read + Send>) {
-        let mut socket = TcpStream::connect(self.address).expect("the demo listens");
+        let mut socket = self.connect();
+        socket.write_all(&self.head()).unwrap();
+        // A server that refuses early may stop reading; what it said is what counts.
+        let _ = socket.write_all(&self.body);
+        self.answered(socket)
+    }
+
+    /// Sends all of the head but its end.
+    pub(crate) fn begin_slowly(self) -> Slow {
+        let mut socket = self.connect();
+        let head = self.head();
+        socket.write_all(&head[..head.len() - 2]).unwrap();
+        Slow { call: self, socket }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(self.address).expect("the demo listens");
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket
+    }
+
+    fn head(&self) -> Vec<u8> {
         let mut head = format!(
             "{} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
             self.method, self.path, self.address
@@ -79,10 +112,10 @@ impl Call {
             head.extend_from_slice(format!("content-length: {}\r\n", self.body.len()).as_bytes());
         }
         head.extend_from_slice(b"\r\n");
-        socket.write_all(&head).unwrap();
-        // A server that refuses early may stop reading; what it said is what counts.
-        let _ = socket.write_all(&self.body);
+        head
+    }
 
+    fn answered(&self, socket: TcpStream) -> (Answer, Box<dyn Read + Send>) {
         let mut reader = BufReader::new(socket);
         let answer = Answer::read_head(&mut reader);
         let body: Box<dyn Read + Send> = match (self.method, answer.status) {
@@ -101,8 +134,38 @@ impl Call {
     }
 }
 
-/// What came back.
+/// A request whose head has not ended.
 #[derive(Debug)]
+pub(crate) struct Slow {
+    call: Call,
+    socket: TcpStream,
+}
+
+impl Slow {
+    /// Ends the head.
+    pub(crate) fn end(&mut self) {
+        self.socket.write_all(b"\r\n").unwrap();
+    }
+
+    /// Whether something came back.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let some = self.socket.peek(&mut [0]).is_ok_and(|read| read > 0);
+        self.socket.set_nonblocking(false).unwrap();
+        some
+    }
+
+    /// Reads the whole answer.
+    pub(crate) fn finish(self) -> Answer {
+        let (mut answer, mut rest) = self.call.answered(self.socket);
+        rest.read_to_end(&mut answer.body)
+            .expect("the body ends well");
+        answer
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,

@@ -98,4 +98,11 @@ pub(crate) struct ProblemDocument {
     status: u16,
     /// What happened this time.
     detail: Option<String>,
+    /// The quotas that are used up.
+    #[serde(rename = "violated-policies")]
+    violated_policies: Option<Vec<String>>,
+    /// Which parameter of the query cannot be read.
+    parameter: Option<String>,
+    /// Why there is no stream: `draining`, for one.
+    reason: Option<String>,
 }

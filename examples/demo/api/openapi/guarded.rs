@@ -5,14 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::problem::ProblemDocument;
 
 #[utoipa::path(
     get, path = "/", tag = "page",
-    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
+    params(("If-None-Match" = Option<String>, Header, description = "The ETag of a page that is at hand")),
+    responses(
+        (status = 200, description = "The page", content_type = "text/html", body = String, headers(("ETag" = String, description = "All of the page but its nonce"))),
+        (status = 304, description = "The page that is at hand, with the policy that it came with", headers(("ETag" = String, description = "As it was"))),
+    ),
 )]
 /// The page, with a strict content security policy and a nonce of its own.
 fn page() {}
@@ -44,18 +48,22 @@ fn this() {}
     ),
     responses(
         (status = 101, description = "A WebSocket. Each text message is one JSON object like `SocketMessage`. It closes with 1001 where a stream would end for the client to come back, \
-          and with 1008 where the client should not"),
+          and with 1008 where the client should not",
+          headers(("Sec-WebSocket-Accept" = String, description = "As RFC 6455 has it"), ("Event-Stream-Reset" = String, description = "Why the log cannot go on from the given id"))),
         (status = 200, description = "Public events and the caller's own: `transaction.created`, `announcement`, `health.changed`; `reset` where the log cannot go on from the given id, `caught-up` once the past is told, \
           `superseded` where `--streams-per-user` makes room for a newer stream. \
           Over the limit, a browser's EventSource is asked to come back instead of being refused. \
           A request that prefers JSON is a long-poll: the first events, or none once `wait` is over; `cursor` is the next `last_event_id`.",
-          content((String = "text/event-stream"), (LongPoll = "application/json"))),
+          content((String = "text/event-stream"), (LongPoll = "application/json")),
+          headers(("Event-Stream-Reset" = String, description = "Why the log cannot go on from the given id"))),
         (status = 204, description = "To a browser's EventSource that comes back after `superseded`: it should not"),
         (status = 400, description = "A parameter, or a WebSocket handshake, cannot be read", content_type = "application/problem+json", body = ProblemDocument),
         (status = 409, description = "To any other client that comes back with the id of `superseded`", content_type = "application/problem+json", body = ProblemDocument),
         (status = 403, description = "Another user's events, or a WebSocket for a page of another origin", content_type = "application/problem+json", body = ProblemDocument),
-        (status = 426, description = "Another version of WebSocket than 13", content_type = "application/problem+json", body = ProblemDocument),
-        (status = 503, description = "The event log cannot be followed just now", content_type = "application/problem+json", body = ProblemDocument),
+        (status = 426, description = "Another version of WebSocket than 13", content_type = "application/problem+json", body = ProblemDocument,
+          headers(("Sec-WebSocket-Version" = String, description = "13"))),
+        (status = 503, description = "The event log cannot be followed just now, or this instance is about to end", content_type = "application/problem+json", body = ProblemDocument,
+          headers(("Retry-After" = u64, description = "Seconds to wait"))),
     ),
     security((), ("session" = [])),
 )]
@@ -115,44 +123,56 @@ fn reports() {}
 #[derive(Serialize, ToSchema)]
 struct Report(BTreeMap<String, serde_json::Value>);
 
+#[utoipa::path(
+    get, path = "/livez", tag = "health", params(Verbosity),
+    responses((status = 200, description = "Yes. The demo has no check of its own that could say no", content_type = "text/plain", body = String)),
+)]
+/// Is the process alive?
+fn livez() {}
+
 macro_rules! probe {
     ($name:ident, $path:literal, $summary:literal) => {
         #[utoipa::path(
-            get, path = $path, tag = "health", summary = $summary,
-            params(
-                ("verbose" = Option<String>, Query, description = "List the checks"),
-                ("exclude" = Option<String>, Query, description = "Leave out this check"),
-            ),
+            get, path = $path, tag = "health", summary = $summary, params(Verbosity),
             responses(
                 (status = 200, description = "Yes", content_type = "text/plain", body = String),
-                (status = 503, description = "No; Retry-After says when to ask again", content_type = "text/plain", body = String),
+                (status = 503, description = "No", content_type = "text/plain", body = String, headers(("Retry-After" = u64, description = "Seconds to wait"))),
             ),
         )]
         fn $name() {}
     };
 }
 
-probe!(livez, "/livez", "Is the process alive?");
 probe!(readyz, "/readyz", "Can it serve?");
 probe!(startupz, "/startupz", "Has it started?");
+
+/// What a probe is to say, and of what.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Verbosity {
+    /// List the checks.
+    verbose: Option<String>,
+    /// Leave out this check.
+    exclude: Option<String>,
+}
 
 #[utoipa::path(
     get, path = "/health", tag = "health",
     responses(
-        (status = 200, description = "Ready, perhaps with warnings", content_type = "application/health+json", body = Health),
-        (status = 503, description = "Not ready", content_type = "application/health+json", body = Health),
+        (status = 200, description = "Ready, perhaps with warnings", content((Health = "application/health+json"), (Health = "application/json"), (String = "text/plain"))),
+        (status = 503, description = "Not ready", content((Health = "application/health+json"), (Health = "application/json"), (String = "text/plain")), headers(("Retry-After" = u64, description = "Seconds to wait"))),
     ),
 )]
-/// The health document (draft-inadarei-api-health-check-06).
+/// The health document (draft-inadarei-api-health-check-06), or a line of text for who prefers that.
 fn health() {}
 
 #[utoipa::path(
     get, path = "/health/{name}", operation_id = "healthOf", tag = "health",
     params(("name" = String, Path, description = "`database`, `ledger` or `disk`")),
     responses(
-        (status = 200, description = "It works", content_type = "application/health+json", body = Health),
+        (status = 200, description = "It works", content((Health = "application/health+json"), (Health = "application/json"), (String = "text/plain"))),
         (status = 404, description = "There is no such dependency", content_type = "application/problem+json", body = ProblemDocument),
-        (status = 503, description = "It fails, or is blocked", content_type = "application/health+json", body = Health),
+        (status = 503, description = "It fails, or is blocked", content((Health = "application/health+json"), (Health = "application/json"), (String = "text/plain")), headers(("Retry-After" = u64, description = "Seconds to wait"))),
     ),
 )]
 /// The health of one dependency.
@@ -160,9 +180,11 @@ fn health_of() {}
 
 #[utoipa::path(
     get, path = "/api/status", tag = "health",
+    params(("If-None-Match" = Option<String>, Header, description = "The ETag of a document that is at hand")),
     responses(
-        (status = 200, description = "Ready, perhaps with warnings", content_type = "application/json", body = Status),
-        (status = 503, description = "Not ready", content_type = "application/json", body = Status),
+        (status = 200, description = "Ready, perhaps with warnings", content_type = "application/json", body = Status, headers(("ETag" = String, description = "Changes when health does"))),
+        (status = 304, description = "Nothing has changed but times", headers(("ETag" = String, description = "As it was"))),
+        (status = 503, description = "Not ready", content_type = "application/json", body = Status, headers(("Retry-After" = u64, description = "Seconds to wait"))),
     ),
 )]
 /// Service, version, uptime, and each dependency with its latency.

@@ -5,6 +5,7 @@
 //! and the routes that the guards answer themselves are described here.
 
 use axum::Json;
+use serde_json::Value;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
@@ -17,17 +18,41 @@ use super::problem::ProblemDocument;
 use super::{announcements, headers, lock, session, transactions};
 
 mod guarded;
+mod otherwise;
 
 /// `GET /openapi.json`
-pub(super) async fn document() -> Json<OpenApi> {
-    Json(Contract::openapi())
+pub(super) async fn document() -> Json<Value> {
+    let mut api = serde_json::to_value(Contract::openapi()).expect("it is made of text");
+    certain(&mut api["paths"]);
+    certain(&mut api["x-otherwise"]);
+    Json(api)
+}
+
+/// Says of the fields of each response that they are there, unless they may be missing. The types of
+/// the generator cannot say so.
+fn certain(within: &mut Value) {
+    let Value::Object(map) = within else { return };
+    for (name, value) in map {
+        match value {
+            Value::Object(headers) if name == "headers" => {
+                for (name, header) in headers {
+                    if header["required"].is_null() {
+                        header["required"] = (name != "Event-Stream-Reset").into();
+                    }
+                }
+            }
+            value => certain(value),
+        }
+    }
 }
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "bartizan demo",
-        description = "A small payments API behind the four guards of bartizan. Errors are problem documents (RFC 9457). Every response carries security headers.",
+        description = "A small payments API behind the four guards of bartizan. Errors are problem documents (RFC 9457). \
+          Every response but the 101 carries security headers. A GET answers a HEAD, too, without the body. `x-otherwise` has what answers everything that `paths` does not have: \
+          another `path`, another `method`, a `body` where none is asked for, and a `head` that cannot be read.",
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
@@ -49,6 +74,7 @@ impl Modify for Guards {
         api.components
             .get_or_insert_default()
             .add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        api.extensions = Some(otherwise::extension());
         for item in api.paths.paths.values_mut() {
             for (limit, operation) in [("reads", &mut item.get), ("writes", &mut item.post)] {
                 if let Some(operation) = operation {
@@ -67,55 +93,48 @@ fn guard(operation: &mut Operation, limit: &str) {
         .map(String::as_str);
     let limited = !matches!(tag, Some("health" | "reports" | "contract"));
     let stores = matches!(tag, Some("transactions" | "announcements" | "demo"));
+    let takes_body = operation.request_body.is_some();
     let responses = &mut operation.responses.responses;
+    let mut add = |status: &str, response: Response| {
+        responses.insert(status.to_owned(), response.into());
+    };
+    if tag == Some("transactions") {
+        let how = header("How a session is shown", Type::String);
+        add("401", problem("No session").with("WWW-Authenticate", how));
+    }
+    if takes_body {
+        add("408", problem("The body took more than ten seconds"));
+        add("413", problem("The body is over 64 KiB"));
+        if limited {
+            add("400", problem("The body is not JSON, or cannot be read"));
+            add(
+                "415",
+                problem("The body is not declared as application/json"),
+            );
+            add(
+                "422",
+                problem("A member is missing, of another type, or out of its bounds"),
+            );
+        } else {
+            add("400", problem("The body cannot be read"));
+        }
+    }
+    if stores {
+        add(
+            "503",
+            problem("The database is locked by somebody else; nothing was written").with_retry(),
+        );
+        add("500", problem("The database failed"));
+    }
     if limited {
+        let why = format!("Over the limit of {limit} for the client's address");
+        add("429", problem(&why).with_retry());
         // A switch of protocols passes as it is.
         for (_, response) in responses.iter_mut().filter(|(status, _)| *status != "101") {
             if let RefOr::T(response) = response {
                 response.headers.extend(rate_limit_fields(limit));
             }
         }
-        let mut refused = problem(&format!(
-            "Over the limit of {limit} for the client's address"
-        ));
-        refused.headers.insert(
-            "Retry-After".into(),
-            header("Seconds to wait", Type::Integer),
-        );
-        refused.headers.extend(rate_limit_fields(limit));
-        responses.insert("429".into(), refused.into());
-    }
-    if tag == Some("transactions") {
-        responses.insert("401".into(), problem("No session").into());
-    }
-    let mut refusals = Vec::new();
-    if operation.request_body.is_some() {
-        refusals.extend([
-            ("408", "The body took more than ten seconds"),
-            ("413", "The body is over 64 KiB"),
-        ]);
-        if limited {
-            refusals.extend([
-                ("400", "The body is not JSON"),
-                ("415", "The body is not declared as application/json"),
-                (
-                    "422",
-                    "A member is missing, of another type, or out of its bounds",
-                ),
-            ]);
-        }
-    }
-    for (status, why) in refusals {
-        responses.insert(status.into(), problem(why).into());
-    }
-    if stores {
-        let mut busy = problem("The database is locked by somebody else; nothing was written");
-        busy.headers.insert(
-            "Retry-After".into(),
-            header("Seconds to wait", Type::Integer),
-        );
-        responses.insert("503".into(), busy.into());
-        responses.insert("500".into(), problem("The database failed").into());
     }
 }
 
@@ -141,4 +160,21 @@ fn problem(description: &str) -> Response {
         .description(description)
         .content("application/problem+json", Content::new(Some(schema)))
         .build()
+}
+
+/// Fields, added by value.
+trait With {
+    fn with(self, name: &str, header: Header) -> Self;
+    fn with_retry(self) -> Self;
+}
+
+impl With for Response {
+    fn with(mut self, name: &str, header: Header) -> Self {
+        self.headers.insert(name.to_owned(), header);
+        self
+    }
+
+    fn with_retry(self) -> Self {
+        self.with("Retry-After", header("Seconds to wait", Type::Integer))
+    }
 }
