@@ -227,7 +227,7 @@ fn the_page_can_tell_what_is_weak_and_what_was_reported() {
 }
 
 #[test]
-fn the_contract_has_every_path_and_leads_nowhere_else() {
+fn the_contract_has_every_path_and_its_references_lead_somewhere() {
     let demo = Demo::start();
     let answer = demo.get("/openapi.json").send();
     assert_eq!(answer.header("content-type"), Some("application/json"));
