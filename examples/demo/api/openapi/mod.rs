@@ -122,7 +122,8 @@ fn guard(operation: &mut Operation, limit: &str) {
     if stores {
         add(
             "503",
-            problem("The database is locked by somebody else; nothing was written").with_retry(),
+            problem("The database is locked, or too many wait for it; nothing was written")
+                .with_retry(),
         );
         add("500", problem("The database failed"));
     }
