@@ -8,6 +8,7 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use tower::Service;
 
+use crate::report::{Cell, Row, Table};
 use crate::request::call;
 
 /// How long to measure.
@@ -91,7 +92,7 @@ impl Contest {
     }
 
     /// Lets them take turns, and prints the table.
-    pub fn run(mut self, effort: Effort) {
+    pub fn run(mut self, effort: Effort) -> Table {
         let count = self.contestants.len();
         let mut times = vec![Vec::new(); count];
         for round in 0..effort.turns() {
@@ -102,51 +103,92 @@ impl Contest {
                 times[index].push(started.elapsed().as_nanos() as f64 / REQUESTS_PER_TURN as f64);
             }
         }
-        let rows: Vec<_> = self
+        let measured: Vec<_> = self
             .contestants
             .iter_mut()
             .zip(times)
-            .map(|(contestant, times)| Row {
+            .map(|(contestant, times)| Measured {
                 name: contestant.name,
                 nanoseconds: median(times),
                 allocations: allocations(&mut contestant.turn),
             })
             .collect();
-        print(self.title, &rows);
+        let table = table(self.title, &measured);
+        print(&table);
+        table
     }
 }
 
-struct Row {
+struct Measured {
     name: &'static str,
     nanoseconds: f64,
     allocations: f64,
 }
 
-fn print(title: &str, rows: &[Row]) {
-    let (floor, ours) = (&rows[0], &rows[rows.len() - 1]);
-    let over = |row: &Row| row.nanoseconds - floor.nanoseconds;
+/// What a ratio tells of a contestant.
+pub const RATIO: &str = "bartizan's time over the floor, to this one's";
 
-    println!("\n{title}");
+fn table(title: &str, measured: &[Measured]) -> Table {
+    let (floor, ours) = (&measured[0], &measured[measured.len() - 1]);
+    let over = |row: &Measured| row.nanoseconds - floor.nanoseconds;
+    let rows = measured.iter().enumerate().map(|(index, row)| {
+        let others = 1..measured.len() - 1;
+        // Less than a nanosecond over the floor is the floor, seen through noise.
+        let other = others.contains(&index) && over(row) >= 1.0;
+        let over_floor = Cell {
+            value: over(row),
+            ratio: other.then(|| over(ours) / over(row)),
+        };
+        let allocations = match index {
+            0 => row.allocations,
+            _ => row.allocations - floor.allocations,
+        };
+        Row {
+            name: row.name,
+            cells: vec![row.nanoseconds.into(), over_floor, allocations.into()],
+        }
+    });
+    Table {
+        title: title.to_owned(),
+        floor: true,
+        ratio: RATIO,
+        units: vec![
+            "ns/request",
+            "ns/request over the floor",
+            "allocations/request, others' over the floor",
+        ],
+        rows: rows.collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn print(table: &Table) {
+    println!("\n{}", table.title);
     println!(
         "{:<38} {:>12} {:>12} {:>12} {:>12}",
         "", "ns/request", "over floor", "bartizan is", "allocations"
     );
-    for (index, row) in rows.iter().enumerate() {
-        let (over_floor, ratio, allocations) = if index == 0 {
-            (String::from("-"), String::from("-"), row.allocations)
-        } else {
-            // Less than a nanosecond over the floor is the floor, seen through noise.
-            let other = index + 1 < rows.len() && over(row) >= 1.0;
-            let ratio = other.then(|| over(ours) / over(row));
-            let ratio = ratio.map_or_else(|| String::from("-"), |ratio| format!("{ratio:.3}x"));
-            let allocations = row.allocations - floor.allocations;
-            (format!("{:+.1}", over(row)), ratio, allocations)
+    for (index, row) in table.rows.iter().enumerate() {
+        let [time, over, allocations] = row.cells[..] else {
+            unreachable!("a contest has three columns")
+        };
+        let over_floor = match index {
+            0 => String::from("-"),
+            _ => format!("{:+.1}", over.value),
         };
         println!(
-            "{:<38} {:>12.1} {over_floor:>12} {ratio:>12} {allocations:>12.1}",
-            row.name, row.nanoseconds
+            "{:<38} {:>12.1} {over_floor:>12} {:>12} {:>12.1}",
+            row.name,
+            time.value,
+            times(over.ratio),
+            allocations.value
         );
     }
+}
+
+/// A ratio as tables print it.
+pub fn times(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| String::from("-"), |ratio| format!("{ratio:.3}x"))
 }
 
 /// The one in the middle.

@@ -4,32 +4,40 @@
 //! They take turns (A B C, B C A, ..), so that whatever else the machine does hits all alike, and
 //! each is told by the median of its turns. Read the ratios: the nanoseconds are this machine's.
 //!
-//! `cargo run --release` measures; `-- --quick` takes a few turns, to see that everything runs. Any
-//! other argument picks the tables whose titles contain it.
+//! `cargo run --release` measures; `-- --quick` takes a few turns, to see that everything runs.
+//! `--json FILE` writes what is printed, and `--svg DIR` a chart of each table. Any other argument
+//! picks the tables whose titles contain it.
 
 mod harness;
 mod health;
 mod rate_limit;
 mod rate_limit_keys;
+mod report;
 mod request;
 mod security_headers;
 mod sse;
 
 use harness::Effort;
+use report::{Destination, Run};
 
 fn main() {
     let mut effort = Effort::Full;
     let mut wanted = String::new();
+    let mut destination = Destination::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
+            "--json" => destination.json = arguments.next().map(Into::into),
+            "--svg" => destination.svg = arguments.next().map(Into::into),
             // A process of ours that is measured from outside.
             "--serve" => return sse::serve(&arguments.next().unwrap_or_default()),
             _ => wanted = argument,
         }
     }
 
+    destination.prepare();
+    let mut run = Run::begin(effort);
     let contests = [
         rate_limit::allowed(),
         rate_limit::allowed_with_headers(),
@@ -40,10 +48,11 @@ fn main() {
     ];
     for contest in contests {
         if contest.title.contains(&wanted) {
-            contest.run(effort);
+            run.tables.push(contest.run(effort));
         }
     }
-    rate_limit_keys::run(effort, &wanted);
-    sse::targeted(effort, &wanted);
-    sse::run(effort, &wanted);
+    run.tables.extend(rate_limit_keys::run(effort, &wanted));
+    run.tables.extend(sse::targeted(effort, &wanted));
+    run.tables.extend(sse::run(effort, &wanted));
+    destination.save(&run);
 }

@@ -18,7 +18,8 @@ use tower::{Layer, Service};
 use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;
 
-use crate::harness::{Effort, median};
+use crate::harness::{self, Effort, RATIO, median};
+use crate::report::{Cell, Row, Table};
 use crate::request::{call, client, handler, request_from};
 
 /// Whose requests come in.
@@ -49,38 +50,65 @@ const LOADS: [Load; 4] = [
 
 /// Times all loads with one thread and with two, and then what a million clients take in memory:
 /// those whose titles contain what is wanted.
-pub fn run(effort: Effort, wanted: &str) {
+pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
+    let mut tables = Vec::new();
     let zipf = Zipf::new(1_000_000);
     for load in &LOADS {
         for threads in [1, 2] {
             let title = format!("rate limit, {}, {threads} thread(s)", load.title);
-            if !title.contains(wanted) {
-                continue;
-            }
-            println!("\n{title}");
-            println!(
-                "{:<38} {:>12} {:>12} {:>12}",
-                "", "ns/request", "over floor", "bartizan is"
-            );
-            let mut contestants = contestants();
-            let times = take_turns(&mut contestants, load, &zipf, threads, effort);
-            let floor = times[0];
-            let ours = times[times.len() - 1] - floor;
-            for (contestant, time) in contestants.iter().zip(&times) {
-                let over = time - floor;
-                let ratio = match contestant.name {
-                    "tower_governor" => format!("{:.3}x", ours / over),
-                    _ => String::from("-"),
-                };
-                println!(
-                    "{:<38} {time:>12.1} {over:>+12.1} {ratio:>12}",
-                    contestant.name
-                );
+            if title.contains(wanted) {
+                let mut contestants = contestants();
+                let times = take_turns(&mut contestants, load, &zipf, threads, effort);
+                let table = table(title, &contestants, &times);
+                print(&table);
+                tables.push(table);
             }
         }
     }
     if MEMORY.contains(wanted) {
-        memory();
+        tables.push(memory());
+    }
+    tables
+}
+
+fn table(title: String, contestants: &[Contestant], times: &[f64]) -> Table {
+    let floor = times[0];
+    let ours = times[times.len() - 1] - floor;
+    let rows = contestants.iter().zip(times).map(|(contestant, time)| {
+        let value = time - floor;
+        let ratio = (contestant.name == "tower_governor").then(|| ours / value);
+        Row {
+            name: contestant.name,
+            cells: vec![Cell::from(*time), Cell { value, ratio }],
+        }
+    });
+    Table {
+        title,
+        floor: true,
+        ratio: RATIO,
+        units: vec!["ns/request", "ns/request over the floor"],
+        rows: rows.collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn print(table: &Table) {
+    println!("\n{}", table.title);
+    println!(
+        "{:<38} {:>12} {:>12} {:>12}",
+        "", "ns/request", "over floor", "bartizan is"
+    );
+    for row in &table.rows {
+        let [time, over] = row.cells[..] else {
+            unreachable!("a load has two columns")
+        };
+        println!(
+            "{:<38} {:>12.1} {:>+12.1} {:>12}",
+            row.name,
+            time.value,
+            over.value,
+            harness::times(over.ratio)
+        );
     }
 }
 
@@ -189,7 +217,7 @@ fn take_turns(
 }
 
 /// The bytes that a million IPv6 clients take.
-fn memory() {
+fn memory() -> Table {
     const CLIENTS: u64 = 1_000_000;
     let clock = Clock::manual();
     let mut ours = None;
@@ -218,20 +246,33 @@ fn memory() {
     });
 
     let each = |bytes: i64| bytes as f64 / CLIENTS as f64;
+    let rows = vec![
+        Row::plain("governor", each(theirs.bytes_current)),
+        Row::plain("bartizan, of 1,048,576 keys", each(taken.bytes_current)),
+    ];
     println!("\n{MEMORY}");
     println!("{:<38} {:>12}", "", "bytes/client");
-    println!("{:<38} {:>12.1}", "governor", each(theirs.bytes_current));
-    println!(
-        "{:<38} {:>12.1}",
-        "bartizan, of 1,048,576 keys",
-        each(taken.bytes_current)
-    );
-    println!("{:<38} {own:>12}", "  of whom have buckets of their own");
-    println!("{:<38} {:>12}", "  grown for them", grown.bytes_total);
-    println!(
-        "{:<38} {:>12}",
-        "  grown for 9,000,000 more", later.bytes_total
-    );
+    for row in &rows {
+        println!("{:<38} {:>12.1}", row.name, row.cells[0].value);
+    }
+    let further = [
+        ("of whom have buckets of their own", own as u64),
+        ("grown for them", grown.bytes_total),
+        ("grown for 9,000,000 more", later.bytes_total),
+    ];
+    for (what, number) in further {
+        println!("  {what:<36} {number:>12}");
+    }
+    Table {
+        title: MEMORY.to_owned(),
+        floor: false,
+        ratio: "",
+        units: vec!["bytes/client"],
+        rows,
+        notes: further
+            .map(|(what, number)| format!("bartizan, {what}: {number}"))
+            .into(),
+    }
 }
 
 const MEMORY: &str = "rate limit, memory, 1,000,000 IPv6 clients";

@@ -15,13 +15,14 @@ use tokio::sync::broadcast;
 use tower::ServiceExt;
 
 use crate::harness::{Effort, median};
+use crate::report::{Row, Table};
 
 const TITLE: &str = "SSE, a batch of targeted events in one process";
 
 /// One event for each of many users at once, per delivery.
-pub fn targeted(effort: Effort, wanted: &str) {
+pub fn targeted(effort: Effort, wanted: &str) -> Option<Table> {
     if !TITLE.contains(wanted) {
-        return;
+        return None;
     }
     let users = effort.choose(8000, 500);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -33,18 +34,24 @@ pub fn targeted(effort: Effort, wanted: &str) {
         walked.push(walk(users));
         listed.push(runtime.block_on(hub(users)));
     }
-    println!("\n{TITLE}, {users} users");
+    let rows = vec![
+        Row::plain("tokio broadcast, everyone walks the batch", median(walked)),
+        Row::plain("bartizan, tailer and store included", median(listed)),
+    ];
+    let title = format!("{TITLE}, {users} users");
+    println!("\n{title}");
     println!("{:<48} {:>18}", "", "ns/delivery");
-    println!(
-        "{:<48} {:>18.1}",
-        "tokio broadcast, everyone walks the batch",
-        median(walked)
-    );
-    println!(
-        "{:<48} {:>18.1}",
-        "bartizan, tailer and store included",
-        median(listed)
-    );
+    for row in &rows {
+        println!("{:<48} {:>18.1}", row.name, row.cells[0].value);
+    }
+    Some(Table {
+        title,
+        floor: false,
+        ratio: "",
+        units: vec!["ns/delivery"],
+        rows,
+        notes: Vec::new(),
+    })
 }
 
 fn walk(users: usize) -> f64 {

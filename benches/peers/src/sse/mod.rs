@@ -10,6 +10,7 @@ mod server;
 mod session;
 
 use crate::harness::{Effort, median};
+use crate::report::{Cell, Row, Table};
 
 use self::server::Kind;
 use self::session::Session;
@@ -17,8 +18,8 @@ use self::session::Session;
 pub use self::batch::targeted;
 pub use self::server::run as serve;
 
-/// One table.
-struct Row {
+/// What one table measures.
+struct Contest {
     title: &'static str,
     connections: fn(Effort) -> usize,
     /// Who takes part; the first is the floor.
@@ -30,36 +31,36 @@ struct Row {
 
 const PUBLISHING: [Kind; 4] = [Kind::Floor, Kind::Broadcast, Kind::Axum, Kind::Hyper];
 
-const ROWS: [Row; 5] = [
-    Row {
+const CONTESTS: [Contest; 5] = [
+    Contest {
         title: "SSE, one event to one of few connections",
         connections: |effort| effort.choose(500, 100),
         kinds: &PUBLISHING,
         columns: &["CPU us/event"],
         measure: one_of_many,
     },
-    Row {
+    Contest {
         title: "SSE, one event to one of many connections",
         connections: |effort| effort.choose(8000, 1000),
         kinds: &PUBLISHING,
         columns: &["CPU us/event"],
         measure: one_of_many,
     },
-    Row {
+    Contest {
         title: "SSE, bursts of 100 events to all",
         connections: |effort| effort.choose(2000, 200),
         kinds: &PUBLISHING,
         columns: &["CPU us/delivery", "deliveries/s"],
         measure: bursts,
     },
-    Row {
+    Contest {
         title: "SSE, one event to all",
         connections: |effort| effort.choose(10_000, 1000),
         kinds: &PUBLISHING,
         columns: &["deliveries/s", "p99 ms", "CPU us/delivery"],
         measure: one_to_all,
     },
-    Row {
+    Contest {
         title: "SSE, memory per idle connection",
         connections: |effort| effort.choose(4000, 500),
         kinds: &[Kind::Silent, Kind::Broadcast, Kind::Axum, Kind::Hyper],
@@ -69,19 +70,24 @@ const ROWS: [Row; 5] = [
 ];
 
 /// Measures the tables whose titles contain `wanted`.
-pub fn run(effort: Effort, wanted: &str) {
-    for row in ROWS.iter().filter(|row| row.title.contains(wanted)) {
-        let count = row.kinds.len();
+pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
+    let mut tables = Vec::new();
+    for contest in CONTESTS.iter().filter(|one| one.title.contains(wanted)) {
+        let count = contest.kinds.len();
+        let connections = (contest.connections)(effort);
         let mut found = vec![Vec::new(); count];
         for round in 0..effort.choose(5, 1) {
             for place in 0..count {
                 let at = (round + place) % count;
-                let mut session = Session::start(row.kinds[at], (row.connections)(effort));
-                found[at].push((row.measure)(&mut session, effort));
+                let mut session = Session::start(contest.kinds[at], connections);
+                found[at].push((contest.measure)(&mut session, effort));
             }
         }
-        print(row, (row.connections)(effort), &found);
+        let table = table(contest, connections, &found);
+        print(&table);
+        tables.push(table);
     }
+    tables
 }
 
 fn one_of_many(session: &mut Session, effort: Effort) -> Vec<f64> {
@@ -129,24 +135,45 @@ fn idle(session: &mut Session, _: Effort) -> Vec<f64> {
     vec![session.grown() / 1024.0 / session.connections() as f64]
 }
 
-fn print(row: &Row, connections: usize, found: &[Vec<Vec<f64>>]) {
+fn table(contest: &Contest, connections: usize, found: &[Vec<Vec<f64>>]) -> Table {
     let medians: Vec<Vec<f64>> = found
         .iter()
         .map(|turns| {
             let column = |at: usize| median(turns.iter().map(|turn| turn[at]).collect());
-            (0..row.columns.len()).map(column).collect()
+            (0..contest.columns.len()).map(column).collect()
         })
         .collect();
-    println!("\n{}, {connections} of them", row.title);
+    let rows = contest.kinds.iter().zip(&medians).map(|(kind, values)| {
+        let cells = values.iter().zip(&medians[0]).map(|(value, floor)| Cell {
+            value: *value,
+            ratio: Some(value / floor),
+        });
+        Row {
+            name: kind.name(),
+            cells: cells.collect(),
+        }
+    });
+    Table {
+        title: format!("{}, {connections} of them", contest.title),
+        floor: true,
+        ratio: "to the floor's",
+        units: contest.columns.to_vec(),
+        rows: rows.collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn print(table: &Table) {
+    println!("\n{}", table.title);
     print!("{:<48}", "");
-    for column in row.columns {
-        print!(" {column:>18} {:>9}", "to floor");
+    for unit in &table.units {
+        print!(" {unit:>18} {:>9}", "to floor");
     }
     println!();
-    for (kind, values) in row.kinds.iter().zip(&medians) {
-        print!("{:<48}", kind.name());
-        for (value, floor) in values.iter().zip(&medians[0]) {
-            print!(" {value:>18.3} {:>8.2}x", value / floor);
+    for row in &table.rows {
+        print!("{:<48}", row.name);
+        for Cell { value, ratio } in &row.cells {
+            print!(" {value:>18.3} {:>8.2}x", ratio.unwrap_or(f64::NAN));
         }
         println!();
     }
