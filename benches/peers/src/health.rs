@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use tower::{Service, service_fn};
 
 use crate::harness::Contest;
-use crate::request::{call, handler, request};
+use crate::request::{call, handler, request, runtime};
 
 const NAMES: [&str; 3] = ["cache", "database", "ledger"];
 
@@ -86,11 +86,4 @@ fn ours() -> HealthService {
     std::thread::spawn(|| runtime().block_on(driver));
     runtime().block_on(health.started());
     health.service()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .expect("a runtime without I/O")
 }

@@ -28,8 +28,8 @@ fn main() {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => effort = Effort::Quick,
-            "--json" => destination.json = arguments.next().map(Into::into),
-            "--svg" => destination.svg = arguments.next().map(Into::into),
+            "--json" => destination.json = Some(arguments.next().expect("--json FILE").into()),
+            "--svg" => destination.svg = Some(arguments.next().expect("--svg DIR").into()),
             // A process of ours that is measured from outside.
             "--serve" => return sse::serve(&arguments.next().unwrap_or_default()),
             _ => wanted = argument,

@@ -1,8 +1,11 @@
 //! One policy, keyed by the client's address.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum_governor::extractor::PeerIp;
+use axum_governor::nz;
 use bartizan::rate_limit::{Headers, Policy, Quota, RateLimitLayer, key};
 use http::{Request, StatusCode};
 use tower::Layer;
@@ -10,7 +13,7 @@ use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;
 
 use crate::harness::Contest;
-use crate::request::{client, handler, request};
+use crate::request::{client, handler, request, runtime};
 
 /// Every request passes, and is not told what is left.
 pub fn allowed() -> Contest {
@@ -19,9 +22,14 @@ pub fn allowed() -> Contest {
         .burst_size(u32::MAX)
         .finish()
         .expect("neither is zero");
+    // It knows no clients, makes them wait rather than turns them away, and wants a runtime for that.
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let tower = tower::limit::RateLimitLayer::new(MANY, Duration::from_secs(1));
     let ours = ours(Quota::per_second(MANY), Headers::Off);
     Contest::new("rate limit, allowed, no fields", page, StatusCode::OK)
         .floor("the bare service", handler())
+        .with("tower, one limit for everybody", tower.layer(handler()))
         .with(
             "tower_governor",
             GovernorLayer::new(governor).layer(handler()),
@@ -44,6 +52,11 @@ pub fn allowed_with_headers() -> Contest {
             "tower_governor",
             GovernorLayer::new(governor).layer(handler()),
         )
+        .with(
+            "axum-governor",
+            axum_governor(axum_governor::Quota::requests_per_second(nz!(u32::MAX)))
+                .layer(handler()),
+        )
         .with("bartizan", ours.layer(handler()))
 }
 
@@ -61,11 +74,25 @@ pub fn rejected() -> Contest {
             "tower_governor",
             GovernorLayer::new(governor).layer(handler()),
         )
+        .with(
+            "axum-governor",
+            axum_governor(axum_governor::Quota::requests_per_hour(nz!(1u32))).layer(handler()),
+        )
         .with("bartizan", ours.layer(handler()))
 }
 
 /// More than anyone asks for.
 const MANY: u64 = 1_000_000_000;
+
+/// As its guide has it: with fields, which it always sends.
+fn axum_governor(quota: axum_governor::Quota) -> axum_governor::GovernorLayer<IpAddr> {
+    let config = axum_governor::GovernorConfigBuilder::default()
+        .with_extractor(PeerIp::default())
+        .expect_connect_info()
+        .quota_default(quota)
+        .finish();
+    axum_governor::GovernorLayer::new(config.expect("a quota and whose it is"))
+}
 
 fn ours(quota: Quota, headers: Headers) -> RateLimitLayer {
     RateLimitLayer::builder()

@@ -56,3 +56,11 @@ pub fn handler() -> tower::util::ServiceFn<fn(Request<Body>) -> Answer> {
 }
 
 pub type Answer = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+/// For what wants timers, and no sockets.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime without I/O")
+}

@@ -92,7 +92,7 @@ fn legend(table: &Table) -> String {
     let unit = table.units.first().copied().unwrap_or_default();
     match table.ratio {
         "" => unit.to_owned(),
-        ratio => format!("{unit}; x: {ratio}"),
+        ratio => format!("{unit} (in brackets: {ratio})"),
     }
 }
 
@@ -100,15 +100,19 @@ fn legend(table: &Table) -> String {
 fn label(row: &Row) -> String {
     let number = number(first(row));
     match row.cells.iter().find_map(|cell| cell.ratio) {
-        Some(ratio) => format!("{number}  ({ratio:.2}x)"),
+        Some(ratio) => format!("{number}  ({}x)", self::number(ratio)),
         None => number,
     }
 }
 
-/// Four digits, or all that stand before the point, in groups of three.
+/// Three digits or four, or all that stand before the point, in groups of three.
 fn number(value: f64) -> String {
     if value < 1000.0 {
-        let digits = if value < 10.0 { 2 } else { 1 };
+        let digits = match value {
+            ..1.0 => 3,
+            ..10.0 => 2,
+            _ => 1,
+        };
         return format!("{value:.digits$}");
     }
     let digits = format!("{value:.0}");
@@ -168,7 +172,7 @@ mod tests {
     fn one_row_has_a_full_bar() {
         let svg = draw(&table(&[("only", 0.001)]));
         assert_eq!(bars(&svg), ["270.0"]);
-        assert!(svg.contains(">0.00</text>"), "{svg}");
+        assert!(svg.contains(">0.001</text>"), "{svg}");
     }
 
     #[test]
@@ -235,7 +239,7 @@ mod tests {
         assert_eq!(label(&row), "1,234");
         let (value, ratio) = (200.0, Some(0.456));
         row.cells.push(Cell { value, ratio });
-        assert_eq!(label(&row), "1,234  (0.46x)");
+        assert_eq!(label(&row), "1,234  (0.456x)");
     }
 
     #[test]
@@ -243,12 +247,15 @@ mod tests {
         let mut explained = table(&[]);
         assert_eq!(legend(&explained), "ns");
         explained.ratio = "to the floor";
-        assert_eq!(legend(&explained), "ns; x: to the floor");
+        assert_eq!(legend(&explained), "ns (in brackets: to the floor)");
     }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        let numbers = [0.0, 9.876, 99.96, 1000.0, 1_234_567.0].map(number);
-        assert_eq!(numbers, ["0.00", "9.88", "100.0", "1,000", "1,234,567"]);
+        let numbers = [0.0, 0.0154, 9.876, 99.96, 1000.0, 1_234_567.0].map(number);
+        assert_eq!(
+            numbers,
+            ["0.000", "0.015", "9.88", "100.0", "1,000", "1,234,567"]
+        );
     }
 }

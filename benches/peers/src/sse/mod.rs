@@ -6,6 +6,7 @@
 
 mod batch;
 mod crowd;
+mod recipe;
 mod server;
 mod session;
 
@@ -29,7 +30,13 @@ struct Contest {
     measure: fn(&mut Session, Effort) -> Vec<f64>,
 }
 
-const PUBLISHING: [Kind; 4] = [Kind::Floor, Kind::Broadcast, Kind::Axum, Kind::Hyper];
+const PUBLISHING: [Kind; 5] = [
+    Kind::Floor,
+    Kind::Broadcast,
+    Kind::Actix,
+    Kind::Axum,
+    Kind::Hyper,
+];
 
 const CONTESTS: [Contest; 5] = [
     Contest {
@@ -63,7 +70,13 @@ const CONTESTS: [Contest; 5] = [
     Contest {
         title: "SSE, memory per idle connection",
         connections: |effort| effort.choose(4000, 500),
-        kinds: &[Kind::Silent, Kind::Broadcast, Kind::Axum, Kind::Hyper],
+        kinds: &[
+            Kind::Silent,
+            Kind::Broadcast,
+            Kind::Actix,
+            Kind::Axum,
+            Kind::Hyper,
+        ],
         columns: &["KiB/connection"],
         measure: idle,
     },
@@ -156,7 +169,7 @@ fn table(contest: &Contest, connections: usize, found: &[Vec<Vec<f64>>]) -> Tabl
     Table {
         title: format!("{}, {connections} of them", contest.title),
         floor: true,
-        ratio: "to the floor's",
+        ratio: "to the floor's number",
         units: contest.columns.to_vec(),
         rows: rows.collect(),
         notes: Vec::new(),

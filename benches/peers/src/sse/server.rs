@@ -7,28 +7,23 @@ use std::future::{Ready, ready};
 use std::io::BufRead;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::extract::{Query, State};
-use axum::response::Sse;
-use axum::response::sse::{Event, KeepAlive};
-use axum::routing::get;
 use bartizan::event_stream::{Denied, EventHub, EventStream, Grant, MemoryStore, NewEvent};
 use bytes::Bytes;
-use futures::Stream;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tower::{Service, service_fn};
+
+use super::recipe;
 
 /// A contestant, and the server that it runs on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +32,8 @@ pub enum Kind {
     Floor,
     /// The usual recipe.
     Broadcast,
+    /// The same on another server, which has a thread of its own for connections.
+    Actix,
     Axum,
     Hyper,
     /// A body that says nothing: what the server costs for an open connection.
@@ -44,9 +41,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Floor,
         Self::Broadcast,
+        Self::Actix,
         Self::Axum,
         Self::Hyper,
         Self::Silent,
@@ -56,6 +54,7 @@ impl Kind {
         match self {
             Self::Floor => "floor: raw TCP",
             Self::Broadcast => "axum::serve, Sse, tokio broadcast and a filter",
+            Self::Actix => "actix-web, actix-web-lab's Sse, the same channel",
             Self::Axum => "bartizan on axum::serve",
             Self::Hyper => "bartizan on bare hyper",
             Self::Silent => "floor: bare hyper, a body that says nothing",
@@ -66,6 +65,7 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::Broadcast => "broadcast",
+            Self::Actix => "actix",
             Self::Axum => "axum",
             Self::Hyper => "hyper",
             Self::Silent => "silent",
@@ -75,7 +75,7 @@ impl Kind {
 
 /// What the other process asks for, a line each.
 #[derive(Clone, Copy, Debug)]
-enum Order {
+pub enum Order {
     /// An event for one user.
     One(usize),
     /// So many events for all.
@@ -94,7 +94,7 @@ impl Order {
     }
 }
 
-type Orders = mpsc::UnboundedReceiver<Order>;
+pub type Orders = mpsc::UnboundedReceiver<Order>;
 
 /// Serves as `flag` says, until standard input ends.
 pub fn run(flag: &str) {
@@ -121,7 +121,8 @@ pub fn run(flag: &str) {
         });
         match kind {
             Kind::Floor => floor(listener, orders).await,
-            Kind::Broadcast => recipe(listener, orders).await,
+            Kind::Broadcast => recipe::axum(listener, orders).await,
+            Kind::Actix => recipe::actix(listener, orders).await,
             Kind::Axum => {
                 let app = Router::new().route_service("/events", hub(orders));
                 axum::serve(listener, app).await.expect("it serves");
@@ -133,7 +134,7 @@ pub fn run(flag: &str) {
 }
 
 /// A hundred bytes, one of which is what the crowd counts.
-fn data() -> String {
+pub fn data() -> String {
     format!("#{}", "x".repeat(99))
 }
 
@@ -202,56 +203,6 @@ impl Body for Silent {
             true => Poll::Pending,
         }
     }
-}
-
-async fn recipe(listener: TcpListener, mut orders: Orders) {
-    let (send, _) = broadcast::channel(16_384);
-    let publish = send.clone();
-    tokio::spawn(async move {
-        let mut id = 0_u64;
-        let data: Arc<str> = data().into();
-        while let Some(order) = orders.recv().await {
-            let (user, count) = match order {
-                Order::One(user) => (Some(user), 1),
-                Order::All(count) => (None, count),
-            };
-            for _ in 0..count {
-                id += 1;
-                let data = Arc::clone(&data);
-                let _ = publish.send(Tick { id, user, data });
-            }
-        }
-    });
-    let app = Router::new().route("/events", get(ticks)).with_state(send);
-    axum::serve(listener, app).await.expect("it serves");
-}
-
-#[derive(Clone)]
-struct Tick {
-    id: u64,
-    user: Option<usize>,
-    data: Arc<str>,
-}
-
-#[derive(Deserialize)]
-struct Who {
-    caller: usize,
-}
-
-async fn ticks(
-    Query(who): Query<Who>,
-    State(send): State<broadcast::Sender<Tick>>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let stream = futures::stream::unfold(send.subscribe(), move |mut ticks| async move {
-        loop {
-            let tick = ticks.recv().await.ok()?;
-            if tick.user.is_none_or(|user| user == who.caller) {
-                let event = Event::default().id(tick.id.to_string()).event("tick");
-                return Some((Ok(event.data(&tick.data)), ticks));
-            }
-        }
-    });
-    Sse::new(stream).keep_alive(KeepAlive::default())
 }
 
 async fn floor(listener: TcpListener, mut orders: Orders) {
