@@ -91,6 +91,20 @@ impl Contest {
         self
     }
 
+    /// Enters the request alone: it is made, and nobody answers it. What all others are measured over is
+    /// then the whole of what a service does.
+    pub fn alone(mut self) -> Self {
+        let request = self.request;
+        let turn = Box::new(move |requests| {
+            for _ in 0..requests {
+                black_box(black_box(request()));
+            }
+        });
+        let name = "the request alone";
+        self.contestants.push(Contestant { name, turn });
+        self
+    }
+
     /// Lets them take turns, and prints the table.
     pub fn run(mut self, effort: Effort) -> Table {
         let count = self.contestants.len();

@@ -1,7 +1,7 @@
 //! The health document of a service with three dependencies that are all well.
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
+use std::future::{self, Future};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum_health::indicator::{HealthDetail, HealthIndicator};
 use bartizan::health::{Dependency, Health, HealthService};
 use bytes::Bytes;
+use http::header::{ACCEPT, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Service, service_fn};
@@ -24,19 +25,43 @@ const NAMES: [&str; 3] = ["cache", "database", "ledger"];
 pub fn report() -> Contest {
     let ours = ours();
     Contest::new("health, one report", page, StatusCode::OK)
-        .floor("an empty answer", handler())
-        .with("a static body", fixed(ours.clone()))
+        .alone()
+        .with("an empty answer", handler())
+        .with("a static body", fixed(ours.clone(), page))
         .with("axum-health, probes that do nothing", peer())
         .with("bartizan", ours)
 }
 
 fn page() -> Request<Body> {
-    request("/health")
+    asked_by_a_probe("/health")
+}
+
+fn readiness() -> Request<Body> {
+    asked_by_a_probe("/readyz")
+}
+
+/// As curl, a kubelet and most balancers ask.
+fn asked_by_a_probe(path: &'static str) -> Request<Body> {
+    let mut request = request(path);
+    let any = HeaderValue::from_static("*/*");
+    request.headers_mut().insert(ACCEPT, any);
+    request
+}
+
+/// One request for the page of readiness.
+pub fn ready() -> Contest {
+    let ours = ours();
+    Contest::new("health, readiness", readiness, StatusCode::OK)
+        .alone()
+        .with("an empty answer", handler())
+        .with("a static body", fixed(ours.clone(), readiness))
+        .with("bartizan", ours)
 }
 
 /// What a hand could write at best: our very answer, headers and all, that never changes.
 fn fixed(
     mut ours: HealthService,
+    page: fn() -> Request<Body>,
 ) -> impl Service<Request<Body>, Response = Response<Full<Bytes>>, Error = Infallible> {
     let (head, body) = call(&mut ours, page()).into_parts();
     let mut context = Context::from_waker(Waker::noop());
@@ -47,7 +72,7 @@ fn fixed(
     service_fn(move |_| {
         let mut response = Response::new(Full::new(body.clone()));
         *response.headers_mut() = head.headers.clone();
-        ready(Ok(response))
+        future::ready(Ok(response))
     })
 }
 

@@ -45,6 +45,7 @@ fn main() {
         security_headers::fixed(),
         security_headers::nonce(),
         health::report(),
+        health::ready(),
     ];
     for contest in contests {
         if contest.title.contains(&wanted) {

@@ -27,24 +27,30 @@ struct Load {
     title: &'static str,
     /// The number of the client that sends request number so much, of this thread.
     client: fn(&Zipf, u64) -> u64,
+    /// The keys that a host would make room for: the default, unless it knows of more clients.
+    room: usize,
 }
 
 const LOADS: [Load; 4] = [
     Load {
         title: "one hot key",
         client: |_, _| 0,
+        room: 1 << 16,
     },
     Load {
         title: "10,000 keys, uniform",
         client: |_, request| mix(request) % 10_000,
+        room: 1 << 16,
     },
     Load {
         title: "1,000,000 keys, Zipf",
         client: |zipf, request| zipf.draw(mix(request)),
+        room: 1 << 21,
     },
     Load {
         title: "a flood of new keys",
         client: |_, request| 1 << 32 | request,
+        room: 1 << 16,
     },
 ];
 
@@ -57,7 +63,7 @@ pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
         for threads in [1, 2] {
             let title = format!("rate limit, {}, {threads} thread(s)", load.title);
             if title.contains(wanted) {
-                let mut contestants = contestants();
+                let mut contestants = contestants(load.room);
                 let times = take_turns(&mut contestants, load, &zipf, threads, effort);
                 let table = table(title, &contestants, &times);
                 print(&table);
@@ -142,7 +148,7 @@ impl Contestant {
 }
 
 /// One cell a second, and more of them at once than are ever asked for: every key stays in use.
-fn contestants() -> [Contestant; 3] {
+fn contestants(room: usize) -> [Contestant; 3] {
     let governor = GovernorConfigBuilder::default()
         .period(Duration::from_secs(1))
         .burst_size(1_000_000_000)
@@ -150,7 +156,7 @@ fn contestants() -> [Contestant; 3] {
         .expect("neither is zero");
     let ours = RateLimitLayer::builder()
         .policy(Policy::new("peers", QUOTA).by(key::client_ip(&client())))
-        .store(MemoryStore::with_capacity(1 << 21))
+        .store(MemoryStore::with_capacity(room))
         .headers(Headers::Off)
         .build()
         .expect("a valid policy");
