@@ -11,9 +11,11 @@ pub fn date() -> String {
     date.expect("a date is text").trim().to_owned()
 }
 
+/// The version, without what a distribution adds to it.
 pub fn kernel() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a Linux");
-    format!("Linux {}", release.trim())
+    let version = release.trim().split('-').next().unwrap_or_default();
+    format!("Linux {version}")
 }
 
 pub fn cpu() -> String {
