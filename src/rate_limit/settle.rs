@@ -67,8 +67,7 @@ impl Rules {
         Err(self.refuse(self.exceeded(request, applied, decision), passed))
     }
 
-    /// What the response is marked with, if with anything. It is made where it stays, after the inner
-    /// service was called: values of fields are not worth handing about.
+    /// What the response is marked with, if with anything.
     pub(super) fn passed(
         &self,
         applied: &[Applied],
