@@ -94,11 +94,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .await?;
     // The server does not wait for connections that became WebSockets.
-    for _ in 0..100 {
-        if hub.stats().connections > 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
+    let _ = tokio::time::timeout(Duration::from_secs(1), hub.closed()).await;
     Ok(())
 }
 

@@ -131,15 +131,9 @@ async fn run(args: Args) -> Result<(), Failure> {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     };
     tokio::join!(serve::serve(listener, app, stop, PATIENCE), announce);
-    let _ = tokio::time::timeout(GOODBYES, sockets_are_closed(&hub)).await;
+    // The server does not wait for the connections that became WebSockets.
+    let _ = tokio::time::timeout(GOODBYES, hub.closed()).await;
     Ok(())
-}
-
-/// The server does not wait for the connections that became WebSockets.
-async fn sockets_are_closed(hub: &EventHub) {
-    while hub.stats().connections > 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// SIGTERM from whoever runs us, or SIGINT from a terminal. Signals count from the call on.

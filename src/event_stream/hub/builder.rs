@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::addresses::Addresses;
 use super::handle::EventHub;
@@ -186,6 +186,7 @@ impl<S: EventStore> EventHubBuilder<S> {
             addresses: addresses.map(|(_, most)| Mutex::new(Addresses::new(*most))),
             by_user: foldhash::fast::RandomState::default(),
             connections: AtomicUsize::new(0),
+            emptied: Notify::new(),
             opened: AtomicUsize::new(0),
             turned_away: AtomicUsize::new(0),
             events: AtomicU64::new(0),

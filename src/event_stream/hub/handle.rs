@@ -30,6 +30,19 @@ impl EventHub {
         emit!(debug, { streams = streams }, "the event hub drains");
     }
 
+    /// Waits until no stream is open: after [`drain`](Self::drain), until all clients have been told.
+    ///
+    /// A server that shuts down gracefully waits for its streams, and not for the connections that it has
+    /// handed over to WebSockets. A client that takes nothing may keep a stream open until it stalls:
+    /// put a timeout around this.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again at any time.
+    pub async fn closed(&self) {
+        self.shared.empty().await;
+    }
+
     /// Ends the streams that were granted to `user`, and answers how many they were.
     ///
     /// A client that reconnects is asked again: withdraw the right first, then revoke. It costs that

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use http::Request;
+use tokio::sync::Notify;
 
 use super::addresses::{Address, Addresses};
 use super::connection::Connection;
@@ -30,6 +31,8 @@ pub(in crate::event_stream) struct Shared {
     pub(super) addresses: Option<Mutex<Addresses>>,
     pub(super) by_user: RandomState,
     pub(super) connections: AtomicUsize,
+    /// Told whenever the last connection has gone.
+    pub(super) emptied: Notify,
     pub(super) opened: AtomicUsize,
     pub(super) turned_away: AtomicUsize,
     pub(super) events: AtomicU64,
@@ -131,7 +134,7 @@ impl Shared {
             _ => true,
         };
         if !fits {
-            self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.uncount();
             return Err(Unavailable::Crowded);
         }
         Ok(())
@@ -164,8 +167,26 @@ impl Shared {
         if let (Some(mut addresses), Some(address)) = (self.lock_addresses(), address) {
             addresses.give(address);
         }
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.uncount();
         self.gauge();
+    }
+
+    fn uncount(&self) {
+        if self.connections.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn empty(&self) {
+        loop {
+            // Made before the look: whoever leaves after it is heard.
+            let emptied = self.emptied.notified();
+            if self.connections.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// The tick at which a stream that opens now is old enough: its maximum age, less some jitter.

@@ -62,9 +62,9 @@ impl EventStream {
 ///   `auto::Builder` with `serve_connection_with_upgrades`, and hyper's `http1::Builder` with
 ///   `with_upgrades`. Browsers open a connection of HTTP/1.1 for a WebSocket; the CONNECT of
 ///   RFC 8441 over HTTP/2 is answered with 405.
-/// - A server that shuts down gracefully does not wait for connections that it has handed over.
-///   After [`EventHub::drain`](super::super::EventHub::drain) wait, for some seconds at most, until
-///   [`HubStats::connections`](super::super::HubStats::connections) is 0.
+/// - A server that shuts down gracefully does not wait for connections that it has handed over: after
+///   [`EventHub::drain`](super::super::EventHub::drain) await
+///   [`EventHub::closed`](super::super::EventHub::closed), for some seconds at most.
 /// - No subprotocol and no extension is agreed on; a browser fails when its page asks for one.
 ///
 /// # Example

@@ -378,3 +378,18 @@ async fn a_stream_ends_when_its_grant_expires() {
     reader.end().await;
     assert!((39..=41).contains(&now().since(before).as_secs()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_stops_can_wait_until_the_last_stream_has_ended() {
+    let (_store, hub, events) = public().await;
+    hub.closed().await;
+    let (first, last) = (opened(&events, "/").await, opened(&events, "/").await);
+    let waiting = hub.clone();
+    let waiting = tokio::spawn(async move { waiting.closed().await });
+    drop(first);
+    settle().await;
+    assert!(!waiting.is_finished());
+    drop(last);
+    settle().await;
+    assert!(waiting.is_finished());
+}
