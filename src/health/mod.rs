@@ -196,6 +196,7 @@ mod driver;
 mod future;
 mod graph;
 mod handle;
+mod latest;
 mod layer;
 mod meters;
 mod panic;

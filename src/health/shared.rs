@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
@@ -15,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::graph::Mask;
+use super::latest::Latest;
 use super::meters::Meters;
 use super::panic::caught;
 use super::render::Viewer;
@@ -41,7 +41,7 @@ pub(super) struct Shared {
     names: HashMap<String, usize>,
     dependencies: usize,
     viewers: Option<Box<ViewerFn>>,
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: Latest,
     /// Served in place of a snapshot that nobody has renewed.
     stale: Snapshot,
     stale_told: AtomicBool,
@@ -71,9 +71,11 @@ impl Found<'_> {
 
     #[inline]
     fn to_response<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
-        let mut response = Response::new(body(self.page.body.clone()));
+        let bytes = self.page.body.clone();
+        let head = self.head.clone();
+        let mut response = Response::new(body(bytes));
         *response.status_mut() = self.page.code;
-        let empty = std::mem::replace(response.headers_mut(), self.head.clone());
+        let empty = std::mem::replace(response.headers_mut(), head);
         // It owns nothing, and to drop it takes as long as to look a header up.
         std::mem::forget(empty);
         response
@@ -123,7 +125,7 @@ impl Shared {
             names,
             dependencies: report.checks.len(),
             viewers,
-            snapshot: ArcSwap::from_pointee(Snapshot::render(
+            snapshot: Latest::new(Snapshot::render(
                 &report,
                 fresh_until,
                 &heads,
@@ -161,10 +163,11 @@ impl Shared {
         let report = Arc::new(report);
         control.report = Arc::clone(&report);
         let pages = self.snapshot.load();
-        let before_it = Some((&*before, &**pages));
+        let before_it = Some((&*before, &*pages));
         let (heads, process) = (&self.heads, self.process);
         let snapshot = Snapshot::render(&report, control.fresh_until, heads, process, before_it);
-        self.snapshot.store(Arc::new(snapshot));
+        drop(pages);
+        self.snapshot.replace(snapshot);
         if moved {
             // Under the lock, so that nobody sees transitions out of order: it sets gauges and wakes.
             self.meters.moved(&before, &report);
