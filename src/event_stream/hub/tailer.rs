@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::join;
 use futures::stream::BoxStream;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::replay::scanned;
@@ -113,6 +114,9 @@ async fn tail(hub: &Shared) {
             // A page is short: there may be more at once.
             pause = hub.settings.poll_busy;
             hinted = false;
+            // Those who were just woken come first. A log that grows as fast as it is read would keep
+            // them waiting for ever, and with them whatever else this thread is to do.
+            yield_now().await;
             continue;
         }
         if hinted {
@@ -155,7 +159,7 @@ async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
                 hub.each_shard(|shard, wakers| shard.replace(ring.clone(), wakers));
                 return head;
             }
-            Ok(None) => {}
+            Ok(None) => sleep(hub.settings.poll_busy).await,
             Err(error) => outage.pause(hub, &*error).await,
         }
     }

@@ -1,8 +1,10 @@
 //! Who gets what, once and in order.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bartizan::event_stream::{EventHub, EventStream, Grant, MemoryStore, NewEvent};
@@ -172,4 +174,25 @@ async fn a_client_that_does_not_read_for_a_minute_loses_nothing() {
     assert_eq!(hub.stats().demotions, 1);
     assert_eq!(hub.stats().hand_overs, 1);
     assert_eq!(hub.stats().resets, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_grows_faster_than_it_is_read_leaves_others_their_turn() {
+    let store = MemoryStore::new();
+    let (hub, tailer) = EventHub::builder(store.clone()).build();
+    let mut tailer = pin!(tailer);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut taken_in_a_turn = || {
+        let before = hub.stats().events;
+        assert!(tailer.as_mut().poll(&mut context).is_pending());
+        hub.stats().events - before
+    };
+    assert_eq!(taken_in_a_turn(), 0, "it waits for the first one");
+    for n in 0..5_000 {
+        store.append(event("a", &n.to_string())).unwrap();
+    }
+    // A page each, and whoever that woke runs before the next.
+    let turns: Vec<_> = (0..10).map(|_| taken_in_a_turn()).collect();
+    assert_eq!(turns.iter().sum::<u64>(), 5_000, "{turns:?}");
+    assert!(turns.iter().all(|taken| *taken <= 512), "{turns:?}");
 }
