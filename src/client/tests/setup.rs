@@ -139,6 +139,9 @@ fn each_finding_is_logged_once_with_its_fix_and_without_an_address() {
         }
     });
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    if !cfg!(feature = "tracing") {
+        return assert_eq!(text, "");
+    }
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].contains("`0.0.0.0/0`"), "{text}");
