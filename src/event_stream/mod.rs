@@ -87,6 +87,12 @@
 //! | `bartizan_event_stream_store_reads_total` | reads of the store | `reader`: `tailer`, `stream` |
 //! | `bartizan_event_stream_store_failures_total` | reads that failed | `reader`: `tailer`, `stream` |
 //!
+//! # In an OpenAPI document
+//!
+//! OpenAPI cannot describe what flows in a stream, but it can name the forms, the parameters and every refusal: the
+//! guide [`contract`](crate::guide::contract#the-event-stream) has them, and
+//! [an example](crate::guide::contract#with-utoipa).
+//!
 //! # Example
 //!
 //! ```

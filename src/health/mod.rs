@@ -95,6 +95,10 @@
 //!
 //! Everybody else gets the same code with `{"status":"warn","reasons":["refused"]}`.
 //!
+//! For an OpenAPI document, the guide [`contract`](crate::guide::contract#health) lists the paths with their statuses and media
+//! types, and has [an example](crate::guide::contract#with-utoipa). The documents are held to JSON Schemas in the
+//! repository's `tests/schemas/`, which can be copied.
+//!
 //! # Logs
 //!
 //! With the feature `tracing`, under the target `bartizan`, once per transition: `dependency failed`

@@ -70,6 +70,12 @@
 //!   `n` of them a client may have up to `n` times the quota. `RedisStore` (feature `redis`) counts for
 //!   all of them together.
 //!
+//! # In an OpenAPI document
+//!
+//! Every metered route may answer with a 429, and all of its responses have the `RateLimit` fields. The
+//! guide [`contract`](crate::guide::contract#in-front-of-every-metered-route) lists what else may come, and shows
+//! [how to say so](crate::guide::contract#with-utoipa) once for all routes.
+//!
 //! # Example
 //!
 //! ```

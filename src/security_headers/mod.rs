@@ -33,6 +33,9 @@
 //! - Pages that are swapped in as fragments (htmx, Turbo) run under the first page's nonce, which a
 //!   fragment cannot know: give their scripts a [`Hash`](struct@Hash), or let `'strict-dynamic'` load them.
 //!
+//! For an OpenAPI document: these headers are on every response, so say it once, as the guide
+//! [`contract`](crate::guide::contract#security-headers) does; it has the answers of a [`ReportCollector`], too.
+//!
 //! # Example
 //!
 //! ```
