@@ -62,7 +62,8 @@
 //! | `test-util` | no | conformance suites for the traits that hosts implement |
 //! | `full` | no | all of the above |
 //!
-//! Features only add: none changes a default, a trait or an enum.
+//! Features only add: none changes a default, a trait or an enum. The guide
+//! [`dependencies`](guide::dependencies) lists the crates that each brings in.
 //!
 //! # Stability
 //!
