@@ -7,7 +7,7 @@ use bartizan_process::wait_until;
 use server::Redis;
 
 use crate::DEADLINE;
-use crate::demo::Demo;
+use crate::demo::{Demo, status};
 
 const PER_SECOND: u64 = 5;
 
@@ -16,11 +16,7 @@ fn write(demo: &Demo) -> u16 {
     let answer = demo
         .ask("POST", "/api/session", r#"{"user":"u1"}"#)
         .unwrap();
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    status.unwrap_or_else(|| panic!("no status: {answer}"))
+    status(&answer).unwrap_or_else(|| panic!("no status: {answer}"))
 }
 
 /// How many writes pass of those that two demos are asked for at once, again and again; and how many may

@@ -1,0 +1,114 @@
+//! Two demos on one Redis alone; and a demo whose database is away.
+
+use std::process::Command;
+use std::slice;
+
+use bartizan_process::{Directory, wait_until};
+use server::{Postgres, Redis};
+
+use super::page::{Door, Page};
+use super::process::{Demo, binary};
+use crate::DEADLINE;
+
+#[test]
+fn demos_on_one_redis_show_each_others_events_and_lose_none_that_was_acknowledged() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let start = || Demo::start(&["--redis-url", &url]);
+    let (mut one, mut two) = (start(), start());
+    // The session is opened at one, and good at both.
+    let (here, there) = (one.client.clone(), one.client.at(&two));
+    let pages = [&here, &there].map(|client| Page::open(slice::from_ref(client), &Door::default()));
+    let mut acknowledged = Vec::new();
+    for n in 0..40 {
+        match n {
+            10 => one.server.kill(),
+            20 => one.server.restart(),
+            25 => two.server.kill(),
+            35 => two.server.restart(),
+            _ => {}
+        }
+        // Whoever is refused asks the other.
+        let memo = format!("row {n}");
+        let body = format!(r#"{{"amount":1.0,"memo":"{memo}"}}"#);
+        let written = [&here, &there]
+            .into_iter()
+            .cycle()
+            .skip(n % 2)
+            .take(40)
+            .any(|client| {
+                let answer = client.ask("POST", "/api/transactions", &body);
+                answer.is_ok_and(|answer| answer.contains("201 Created"))
+            });
+        assert!(written, "{memo} was never acknowledged");
+        acknowledged.push(memo);
+    }
+    let pages = pages.map(|page| {
+        let seen: Vec<_> = acknowledged.iter().map(|_| page.next().name).collect();
+        assert!(page.is_silent(), "nothing is shown twice");
+        seen
+    });
+    assert_eq!(pages[0], acknowledged);
+    assert_eq!(pages[1], acknowledged);
+}
+
+#[test]
+fn a_database_that_is_away_is_told_takes_no_instance_out_and_comes_back() {
+    let mut database = Postgres::start();
+    let demo = Demo::start(&["--database-url", &database.url()]);
+    let page = Page::open(slice::from_ref(&demo.client), &Door::default());
+    let pay = || {
+        demo.ask("POST", "/api/transactions", r#"{"amount":2.0}"#)
+            .unwrap()
+    };
+    assert!(pay().contains("201 Created"));
+    page.next();
+
+    database.kill();
+    let told = wait_until(DEADLINE, || {
+        let health = demo.ask("GET", "/health", "").unwrap();
+        health
+            .contains(r#""rootCauses":["database"]"#)
+            .then_some(health)
+    });
+    assert!(told.is_some(), "nobody says what is wrong");
+    let refused = pay();
+    assert!(refused.contains("503 Service Unavailable"), "{refused}");
+    let ready = demo.ask("GET", "/readyz", "").unwrap();
+    assert!(
+        ready.contains("200 OK"),
+        "another instance has no other database: {ready}"
+    );
+
+    database.restart();
+    wait_until(DEADLINE, || pay().contains("201 Created").then_some(())).unwrap();
+    page.next();
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_one_line_without_its_password_and_exit_status_2() {
+    let url = "postgres://demo:hunter2@127.0.0.1:1/demo";
+    let directory = Directory::new("demo");
+    let refused = Command::new(binary())
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            url,
+            "--data-dir",
+        ])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("--database-url") && told.contains("127.0.0.1:1"),
+        "{told}"
+    );
+    assert_eq!(
+        (told.lines().count(), told.contains("hunter2")),
+        (1, false),
+        "{told}"
+    );
+}
