@@ -250,7 +250,7 @@ impl Fleet {
         let all = WRITERS.to_string();
         let all_held = || (self.query(held).trim() == all).then_some(());
         wait_until(DEADLINE, all_held).expect("every writer is held");
-        let before = record.writes().len();
+        let (before, now) = (record.writes().len(), record.now());
         let shut = self.door.lock().expect("no page panics");
         self.demos[victim].server.kill();
         self.database.psql("DELETE FROM held");
@@ -258,12 +258,12 @@ impl Fleet {
         goes_on(1 - victim);
         drop(shut);
         let writes = record.writes()[before..].to_vec();
-        let lost = |write: &Write| write.fate == Fate::Unanswered && write.through == victim;
-        let lost: Vec<_> = writes.into_iter().filter(lost).collect();
-        assert_eq!(
-            lost.len(),
-            WRITERS / 2,
-            "in flight when it was killed: {lost:?}"
+        let was_held = |write: &Write| write.through == victim && write.sent < now;
+        let lost: Vec<_> = writes.into_iter().filter(was_held).collect();
+        let is_lost = |write: &Write| write.fate == Fate::Unanswered;
+        assert!(
+            lost.len() == WRITERS / 2 && lost.iter().all(is_lost),
+            "{lost:?}"
         );
 
         self.demos[victim].server.restart();

@@ -18,7 +18,7 @@ pub(super) struct Write {
     pub(super) is_transaction: bool,
     /// Which of the demos was asked.
     pub(super) through: usize,
-    /// When it was sent and when it came to its end, in the order of all that happened.
+    /// When it was sent and when it came to its end, in the order of all that happens.
     pub(super) sent: u64,
     pub(super) ended: u64,
     pub(super) fate: Fate,
@@ -51,7 +51,8 @@ impl Record {
         self.writes.lock().expect("no writer panics")
     }
 
-    fn next(&self) -> u64 {
+    /// When this is, in the order of all that happens.
+    pub(super) fn now(&self) -> u64 {
         self.order.fetch_add(1, Ordering::SeqCst)
     }
 }
@@ -125,7 +126,7 @@ fn write(
         ),
         false => ("/api/announcements", format!(r#"{{"text":"{name}"}}"#)),
     };
-    let sent = record.next();
+    let sent = record.now();
     let fate = match client.ask("POST", path, &body) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => return None,
         Err(_) => Fate::Unanswered,
@@ -141,7 +142,7 @@ fn write(
         is_transaction,
         through,
         sent,
-        ended: record.next(),
+        ended: record.now(),
         fate,
     });
     Some(fate)
