@@ -3,6 +3,7 @@
 mod fleet;
 mod page;
 mod process;
+mod recipe;
 mod servers;
 mod writers;
 
