@@ -230,17 +230,18 @@ impl Fleet {
     /// with it.
     #[track_caller]
     fn loses(&mut self, victim: usize, stage: Stage, record: &Record) -> Vec<Write> {
-        let acknowledged = |through: &[usize]| {
+        // Announcements, which every page shows.
+        let announced = |through| {
             let is_meant = |write: &&Write| {
                 write.fate == Fate::Acknowledged
                     && !write.is_transaction
-                    && through.contains(&write.through)
+                    && write.through == through
             };
             record.writes().iter().filter(is_meant).count()
         };
         let goes_on = |through: usize| {
-            let before = acknowledged(&[through]);
-            let more = || (acknowledged(&[through]) >= before + 2).then_some(());
+            let before = announced(through);
+            let more = || (announced(through) >= before + 2).then_some(());
             wait_until(DEADLINE, more).expect("writes go on");
         };
 
