@@ -1,6 +1,7 @@
-//! Many keys, several threads: the same layers as in [`rate_limit`](crate::rate_limit), under loads that
-//! differ in whose requests they are.
+//! Many keys, several threads: the same layers as in [`rate_limit`](crate::rate_limit), and the stores
+//! below them alone, under loads that differ in whose requests they are.
 
+use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Range;
@@ -29,30 +30,55 @@ struct Load {
     client: fn(&Zipf, u64) -> u64,
     /// The keys that a host would make room for: the default, unless it knows of more clients.
     room: usize,
+    /// Who answers them.
+    contestants: fn(usize) -> [Contestant; 3],
 }
 
-const LOADS: [Load; 4] = [
+const LOADS: [Load; 6] = [
     Load {
         title: "one hot key",
         client: |_, _| 0,
         room: 1 << 16,
+        contestants: layers,
     },
     Load {
         title: "10,000 keys, uniform",
         client: |_, request| mix(request) % 10_000,
         room: 1 << 16,
+        contestants: layers,
     },
     Load {
         title: "1,000,000 keys, Zipf",
         client: |zipf, request| zipf.draw(mix(request)),
         room: 1 << 21,
+        contestants: layers,
     },
     Load {
         title: "a flood of new keys",
         client: |_, request| 1 << 32 | request,
         room: 1 << 16,
+        contestants: layers,
+    },
+    Load {
+        title: "the store alone, 1,000,000 keys, uniform",
+        // All of them in turn, and after that any of them.
+        client: |_, request| match request {
+            ..FIRST => request % 1_000_000,
+            _ => mix(request) % 1_000_000,
+        },
+        room: 1 << 21,
+        contestants: stores,
+    },
+    Load {
+        title: "the store alone, a flood of new keys",
+        client: |_, request| 1 << 32 | request,
+        room: 1 << 16,
+        contestants: stores,
     },
 ];
+
+/// The number of the first request that is timed.
+const FIRST: u64 = 1 << 31;
 
 /// Times all loads with one thread and with two, and then what a million clients take in memory:
 /// those whose titles contain what is wanted.
@@ -63,7 +89,7 @@ pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
         for threads in [1, 2] {
             let title = format!("rate limit, {}, {threads} thread(s)", load.title);
             if title.contains(wanted) {
-                let mut contestants = contestants(load.room);
+                let mut contestants = (load.contestants)(load.room);
                 let times = take_turns(&mut contestants, load, &zipf, threads, effort);
                 let table = table(title, &contestants, &times);
                 print(&table);
@@ -82,7 +108,7 @@ fn table(title: String, contestants: &[Contestant], times: &[f64]) -> Table {
     let ours = times[times.len() - 1] - floor;
     let rows = contestants.iter().zip(times).map(|(contestant, time)| {
         let value = time - floor;
-        let ratio = (contestant.name == "tower_governor").then(|| ours / value);
+        let ratio = contestant.name.contains("governor").then(|| ours / value);
         Row {
             name: contestant.name,
             cells: vec![Cell::from(*time), Cell { value, ratio }],
@@ -118,37 +144,42 @@ fn print(table: &Table) {
     }
 }
 
-/// A service that many threads can have a clone of.
+/// What many threads can ask at once.
 struct Contestant {
     name: &'static str,
     /// Answers a request of each of these clients.
-    turn: Box<dyn Fn(&[IpAddr]) + Sync>,
+    turn: Turn,
     /// The number of its next request: no new key is new twice.
     next: u64,
 }
 
+type Turn = Box<dyn Fn(&[IpAddr]) + Sync>;
+
 impl Contestant {
-    fn new<S, B>(name: &'static str, service: S) -> Self
+    fn service<S, B>(name: &'static str, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<B>, Error = std::convert::Infallible>
             + Clone
             + Sync
             + 'static,
     {
-        let turn = move |clients: &[IpAddr]| {
+        Self::new(name, move |clients| {
             let mut service = service.clone();
             for client in clients {
                 let answer = call(&mut service, black_box(request_from("/", *client)));
                 assert!(answer.status().is_success(), "{name} refuses");
             }
-        };
+        })
+    }
+
+    fn new(name: &'static str, turn: impl Fn(&[IpAddr]) + Sync + 'static) -> Self {
         let (turn, next) = (Box::new(turn), 0);
         Self { name, turn, next }
     }
 }
 
 /// One cell a second, and more of them at once than are ever asked for: every key stays in use.
-fn contestants(room: usize) -> [Contestant; 3] {
+fn layers(room: usize) -> [Contestant; 3] {
     let governor = GovernorConfigBuilder::default()
         .period(Duration::from_secs(1))
         .burst_size(1_000_000_000)
@@ -161,13 +192,51 @@ fn contestants(room: usize) -> [Contestant; 3] {
         .build()
         .expect("a valid policy");
     [
-        Contestant::new("the bare service", handler()),
-        Contestant::new(
+        Contestant::service("the bare service", handler()),
+        Contestant::service(
             "tower_governor",
             GovernorLayer::new(governor).layer(handler()),
         ),
-        Contestant::new("bartizan", ours.layer(handler())),
+        Contestant::service("bartizan", ours.layer(handler())),
     ]
+}
+
+/// The same with no layer over them, and a request that is an address. Both hash it, and in the same way:
+/// one in its map, the other before it is asked.
+fn stores(room: usize) -> [Contestant; 3] {
+    let governor: Governor = governor::RateLimiter::keyed(theirs());
+    let (ours, clock, hash) = (
+        MemoryStore::with_capacity(room),
+        Clock::new(),
+        RandomState::new(),
+    );
+    [
+        Contestant::new("the addresses alone", |clients| {
+            for client in clients {
+                black_box(client);
+            }
+        }),
+        Contestant::new("governor", move |clients| {
+            for client in clients {
+                assert!(governor.check_key(client).is_ok(), "governor refuses");
+            }
+        }),
+        Contestant::new("bartizan", move |clients| {
+            for client in clients {
+                let check = Check::new("peers", "peers", hash.hash_one(client), QUOTA);
+                assert!(allows(&ours, check, &clock), "bartizan refuses");
+            }
+        }),
+    ]
+}
+
+type Governor = governor::DefaultKeyedRateLimiter<IpAddr>;
+
+fn allows(store: &MemoryStore, check: Check<'_>, clock: &Clock) -> bool {
+    match store.check(&[check], clock) {
+        Answer::Now(decision) => decision.is_allowed(),
+        _ => unreachable!("memory answers at once"),
+    }
 }
 
 /// The median time of a request in each contestant's turns, with so many threads at once.
@@ -194,7 +263,7 @@ fn take_turns(
         for place in 0..contestants.len() {
             let index = (round + place) % contestants.len();
             let contestant = &mut contestants[index];
-            let first = (1 << 31) + contestant.next;
+            let first = FIRST + contestant.next;
             contestant.next += threads * requests;
             let turn = &contestant.turn;
             let ready = Barrier::new(threads as usize);
@@ -232,10 +301,7 @@ fn memory() -> Table {
     let flood = |store: &MemoryStore, from: u64| {
         for client in from..from + CLIENTS {
             let check = Check::new("peers", "peers", mix(client), QUOTA);
-            let Answer::Now(decision) = store.check(&[check], &clock) else {
-                unreachable!("memory answers at once")
-            };
-            assert!(decision.is_allowed());
+            assert!(allows(store, check, &clock));
         }
     };
     let grown = allocation_counter::measure(|| flood(&ours, 0));
@@ -243,8 +309,7 @@ fn memory() -> Table {
     let later =
         allocation_counter::measure(|| (1..10).for_each(|round| flood(&ours, round * CLIENTS)));
 
-    let governor: governor::DefaultKeyedRateLimiter<IpAddr> =
-        governor::RateLimiter::keyed(theirs());
+    let governor: Governor = governor::RateLimiter::keyed(theirs());
     let theirs = allocation_counter::measure(|| {
         for client in 0..CLIENTS {
             let _ = governor.check_key(&address(client));
