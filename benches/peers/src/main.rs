@@ -36,8 +36,14 @@ fn main() {
         }
     }
 
+    if let Some(missing) = sse::missing(&wanted) {
+        eprintln!(
+            "{missing} is not installed; scripts/peers installs what is missing, and then runs this"
+        );
+        std::process::exit(2);
+    }
     destination.prepare();
-    let mut run = Run::begin(effort);
+    let mut run = Run::begin(effort, sse::programs());
     let contests = [
         rate_limit::allowed(),
         rate_limit::allowed_with_headers(),

@@ -118,14 +118,19 @@ pub struct Run {
     cores: usize,
     kernel: String,
     rustc: &'static str,
-    /// The crates that this one names, as its lock file has them.
-    versions: BTreeMap<&'static str, &'static str>,
+    /// The crates that this one names, as its lock file has them, and the programs that take part.
+    versions: BTreeMap<&'static str, String>,
     pub tables: Vec<Table>,
 }
 
 impl Run {
-    /// Begins now, on this machine.
-    pub fn begin(effort: Effort) -> Self {
+    /// Begins now, on this machine, with these programs.
+    pub fn begin(
+        effort: Effort,
+        programs: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
+        let crates = versions::named(include_str!("../../Cargo.lock"), env!("CARGO_PKG_NAME"));
+        let crates = crates.map(|(name, version)| (name, version.to_owned()));
         Self {
             date: machine::date(),
             quick: effort == Effort::Quick,
@@ -133,7 +138,7 @@ impl Run {
             cores: machine::cores(),
             kernel: machine::kernel(),
             rustc: env!("RUSTC_VERSION"),
-            versions: versions::named(include_str!("../../Cargo.lock"), env!("CARGO_PKG_NAME")),
+            versions: crates.chain(programs).collect(),
             tables: Vec::new(),
         }
     }
@@ -167,10 +172,12 @@ mod tests {
 
     #[test]
     fn a_run_knows_what_it_ran_on() {
-        let run = Run::begin(Effort::Quick);
+        let program = ("a program", String::from("1.2.3"));
+        let run = Run::begin(Effort::Quick, [program]);
         assert!(run.quick);
         assert_eq!(run.date.len(), "2000-01-01".len(), "{}", run.date);
         assert!(run.rustc.starts_with("rustc 1."), "{}", run.rustc);
         assert!(run.versions.contains_key("tower_governor"));
+        assert_eq!(run.versions["a program"], "1.2.3");
     }
 }

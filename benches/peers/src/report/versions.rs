@@ -1,20 +1,17 @@
 //! Which versions a lock file holds of what a package names.
 
-use std::collections::BTreeMap;
-
-/// The versions of `package`'s own dependencies.
-pub fn named<'a>(lock: &'a str, package: &str) -> BTreeMap<&'a str, &'a str> {
+/// `package`'s own dependencies, and their versions.
+pub fn named<'a>(lock: &'a str, package: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let entry = lock
         .split("[[package]]")
         .find(|entry| field(entry, "name") == Some(package));
     let dependencies = entry.and_then(|entry| entry.split_once("dependencies = ["));
     let (_, dependencies) = dependencies.expect("a package that depends on something");
     // A version stands there only where the lock file has several.
-    let pairs = quoted(dependencies).map(|dependency| match dependency.split_once(' ') {
+    quoted(dependencies).map(|dependency| match dependency.split_once(' ') {
         Some(pair) => pair,
         None => (dependency, version(lock, dependency)),
-    });
-    pairs.collect()
+    })
 }
 
 fn version<'a>(lock: &'a str, package: &str) -> &'a str {
@@ -70,9 +67,8 @@ dependencies = [
 
     #[test]
     fn a_dependency_has_the_version_that_the_package_uses() {
-        let versions = named(LOCK, "garden");
-        let expected = [("rake", "0.3.0"), ("shovel", "2.0.0")];
-        assert_eq!(versions, BTreeMap::from(expected));
+        let versions: Vec<_> = named(LOCK, "garden").collect();
+        assert_eq!(versions, [("rake", "0.3.0"), ("shovel", "2.0.0")]);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! of its turns. CPU is the server's alone, in all its threads, as the kernel accounts for it.
 
 mod batch;
+mod better_sse;
 mod crowd;
+mod kind;
+mod nchan;
 mod recipe;
 mod server;
 mod session;
@@ -13,7 +16,7 @@ mod session;
 use crate::harness::{Effort, median};
 use crate::report::{Cell, Row, Table};
 
-use self::server::Kind;
+use self::kind::Kind;
 use self::session::Session;
 
 pub use self::batch::targeted;
@@ -30,10 +33,23 @@ struct Contest {
     measure: fn(&mut Session, Effort) -> Vec<f64>,
 }
 
-const PUBLISHING: [Kind; 5] = [
+const TO_ONE: [Kind; 7] = [
     Kind::Floor,
     Kind::Broadcast,
     Kind::Actix,
+    Kind::Nchan,
+    Kind::BetterSse,
+    Kind::Axum,
+    Kind::Hyper,
+];
+
+const TO_ALL: [Kind; 8] = [
+    Kind::Floor,
+    Kind::Broadcast,
+    Kind::Actix,
+    Kind::Nchan,
+    Kind::NchanForAll,
+    Kind::BetterSse,
     Kind::Axum,
     Kind::Hyper,
 ];
@@ -42,28 +58,28 @@ const CONTESTS: [Contest; 5] = [
     Contest {
         title: "SSE, one event to one of few connections",
         connections: |effort| effort.choose(500, 100),
-        kinds: &PUBLISHING,
+        kinds: &TO_ONE,
         columns: &["CPU us/event"],
         measure: one_of_many,
     },
     Contest {
         title: "SSE, one event to one of many connections",
         connections: |effort| effort.choose(8000, 1000),
-        kinds: &PUBLISHING,
+        kinds: &TO_ONE,
         columns: &["CPU us/event"],
         measure: one_of_many,
     },
     Contest {
         title: "SSE, bursts of 100 events to all",
         connections: |effort| effort.choose(2000, 200),
-        kinds: &PUBLISHING,
+        kinds: &TO_ALL,
         columns: &["CPU us/delivery", "deliveries/s"],
         measure: bursts,
     },
     Contest {
         title: "SSE, one event to all",
         connections: |effort| effort.choose(10_000, 1000),
-        kinds: &PUBLISHING,
+        kinds: &TO_ALL,
         columns: &["deliveries/s", "p99 ms", "CPU us/delivery"],
         measure: one_to_all,
     },
@@ -74,6 +90,8 @@ const CONTESTS: [Contest; 5] = [
             Kind::Silent,
             Kind::Broadcast,
             Kind::Actix,
+            Kind::Nchan,
+            Kind::BetterSse,
             Kind::Axum,
             Kind::Hyper,
         ],
@@ -81,6 +99,20 @@ const CONTESTS: [Contest; 5] = [
         measure: idle,
     },
 ];
+
+/// What is not installed of what those tables measure.
+pub fn missing(wanted: &str) -> Option<&'static str> {
+    let contests = CONTESTS.iter().filter(|one| one.title.contains(wanted));
+    contests
+        .flat_map(|contest| contest.kinds)
+        .find_map(|kind| kind.missing())
+}
+
+/// The programs among the contestants that are installed, with their versions.
+pub fn programs() -> impl Iterator<Item = (&'static str, String)> {
+    let all = nchan::versions().into_iter().chain(better_sse::versions());
+    all.filter_map(|(name, version)| Some((name, version?)))
+}
 
 /// Measures the tables whose titles contain `wanted`.
 pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
@@ -117,7 +149,7 @@ fn one_of_many(session: &mut Session, effort: Effort) -> Vec<f64> {
 
 fn bursts(session: &mut Session, effort: Effort) -> Vec<f64> {
     session.all(1);
-    let (bursts, each) = (effort.choose(10, 2), 100);
+    let (bursts, each) = (effort.choose(4, 2), 100);
     let deliveries = (bursts * each * session.connections()) as f64;
     let mut taken = 0.0;
     let cpu = session.cpu_of(|session| {

@@ -108,4 +108,4 @@ async fn actix_ticks(who: web::Query<Who>, ticks: web::Data<Ticks>) -> impl acti
 }
 
 /// As axum's default has it.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -23,55 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
-use super::recipe;
-
-/// A contestant, and the server that it runs on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// Bytes written to sockets, with no HTTP: what the kernel costs.
-    Floor,
-    /// The usual recipe.
-    Broadcast,
-    /// The same on another server, which has a thread of its own for connections.
-    Actix,
-    Axum,
-    Hyper,
-    /// A body that says nothing: what the server costs for an open connection.
-    Silent,
-}
-
-impl Kind {
-    const ALL: [Self; 6] = [
-        Self::Floor,
-        Self::Broadcast,
-        Self::Actix,
-        Self::Axum,
-        Self::Hyper,
-        Self::Silent,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Floor => "floor: raw TCP",
-            Self::Broadcast => "axum::serve, Sse, tokio broadcast and a filter",
-            Self::Actix => "actix-web, actix-web-lab's Sse, the same channel",
-            Self::Axum => "bartizan on axum::serve",
-            Self::Hyper => "bartizan on bare hyper",
-            Self::Silent => "floor: bare hyper, a body that says nothing",
-        }
-    }
-
-    pub fn flag(self) -> &'static str {
-        match self {
-            Self::Floor => "floor",
-            Self::Broadcast => "broadcast",
-            Self::Actix => "actix",
-            Self::Axum => "axum",
-            Self::Hyper => "hyper",
-            Self::Silent => "silent",
-        }
-    }
-}
+use super::kind::Kind;
+use super::{nchan, recipe};
 
 /// What the other process asks for, a line each.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +52,20 @@ pub type Orders = mpsc::UnboundedReceiver<Order>;
 /// Serves as `flag` says, until standard input ends.
 pub fn run(flag: &str) {
     let kind = Kind::ALL.into_iter().find(|kind| kind.flag() == flag);
-    let kind = kind.expect("a contestant");
+    match kind.expect("a contestant") {
+        Kind::Nchan => nchan::relay("all $arg_caller", ordered()),
+        Kind::NchanForAll => nchan::relay("all", ordered()),
+        kind => serve(kind),
+    }
+}
+
+/// What standard input orders, until it ends.
+fn ordered() -> impl Iterator<Item = Order> {
+    let lines = std::io::stdin().lock().lines();
+    lines.map_while(|line| Order::read(&line.ok()?))
+}
+
+fn serve(kind: Kind) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -110,12 +76,9 @@ pub fn run(flag: &str) {
         println!("{}", listener.local_addr().expect("an address").port());
         let (send, orders) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines() {
-                let order = line.ok().as_deref().and_then(Order::read);
-                let Some(order) = order else { break };
-                if send.send(order).is_err() {
-                    break;
-                }
+            for order in ordered() {
+                // It fails only where nobody publishes.
+                let _ = send.send(order);
             }
             std::process::exit(0);
         });
@@ -129,6 +92,9 @@ pub fn run(flag: &str) {
             }
             Kind::Hyper => bare(listener, hub(orders)).await,
             Kind::Silent => bare(listener, service_fn(silent)).await,
+            Kind::Nchan | Kind::NchanForAll | Kind::BetterSse => {
+                unreachable!("{kind:?} is a program of its own")
+            }
         }
     });
 }

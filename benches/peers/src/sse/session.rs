@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use super::crowd::{Arrivals, Crowd};
-use super::server::Kind;
+use super::kind::Kind;
 
 /// A server that everybody is connected to; it ends with this.
 pub struct Session {
     server: Child,
-    orders: ChildStdin,
+    /// The processes that serve.
+    serving: Vec<u32>,
     crowd: Crowd,
     connections: usize,
     /// Resident bytes that the connections have added.
@@ -20,8 +21,8 @@ pub struct Session {
 
 impl Session {
     pub fn start(kind: Kind, connections: usize) -> Self {
-        let mut server = Command::new(std::env::current_exe().expect("a path"))
-            .args(["--serve", kind.flag()])
+        let mut server = kind
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -30,14 +31,22 @@ impl Session {
         let mut output = BufReader::new(server.stdout.take().expect("piped"));
         output.read_line(&mut port).expect("a port");
         let port = port.trim().parse().expect("a port");
-        let orders = server.stdin.take().expect("piped");
-        let before = resident(server.id());
+        let serving = if kind.is_relayed() {
+            descendants(server.id())
+        } else {
+            vec![server.id()]
+        };
+        assert!(
+            !serving.is_empty(),
+            "a kernel that tells a process's children"
+        );
+        let before = resident(&serving);
         let crowd = Crowd::connect(port, connections);
         std::thread::sleep(SETTLE);
-        let grown = resident(server.id()) - before;
+        let grown = resident(&serving) - before;
         Self {
             server,
-            orders,
+            serving,
             crowd,
             connections,
             grown,
@@ -54,55 +63,78 @@ impl Session {
 
     /// Publishes an event for one user, and waits until it has arrived.
     pub fn one(&mut self, user: usize) {
-        let orders = &mut self.orders;
-        self.crowd.hear(1, || order(orders, "one", user));
+        let server = &mut self.server;
+        self.crowd.hear(1, || order(server, "one", user));
     }
 
     /// Publishes `count` events for all, and waits until they have arrived everywhere.
     pub fn all(&mut self, count: usize) -> Arrivals {
-        let orders = &mut self.orders;
+        let server = &mut self.server;
         let events = count * self.connections;
-        self.crowd.hear(events, || order(orders, "all", count))
+        self.crowd.hear(events, || order(server, "all", count))
     }
 
     /// The time that the server's threads have run meanwhile.
     pub fn cpu_of(&mut self, meanwhile: impl FnOnce(&mut Self)) -> Duration {
-        let before = cpu(self.server.id());
+        let before = cpu(&self.serving);
         meanwhile(self);
-        cpu(self.server.id()) - before
+        cpu(&self.serving) - before
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Both fail only where it has ended already.
-        let _ = self.server.kill();
+        // This ends its standard input first, upon which it ends, and what it has started with it.
         let _ = self.server.wait();
     }
 }
 
-fn order(orders: &mut ChildStdin, what: &str, number: usize) {
+fn order(server: &mut Child, what: &str, number: usize) {
+    let orders = server.stdin.as_mut().expect("piped");
     writeln!(orders, "{what} {number}").expect("a server that listens");
 }
 
+/// The processes that `process` has started, and those that they have.
+fn descendants(process: u32) -> Vec<u32> {
+    let lists = per_thread(process, "children");
+    let children: Vec<u32> = lists
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+        .filter_map(|child| child.parse().ok())
+        .collect();
+    let further = children.iter().flat_map(|child| descendants(*child));
+    children.iter().copied().chain(further).collect()
+}
+
 /// Nanoseconds on a processor, of all threads, as the scheduler counts them.
-fn cpu(process: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
-    let of = |task: std::io::Result<fs::DirEntry>| -> Option<u64> {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
+fn cpu(processes: &[u32]) -> Duration {
+    let threads = processes
+        .iter()
+        .flat_map(|process| per_thread(*process, "schedstat"));
+    let ran = threads.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(ran.sum())
+}
+
+/// What the kernel tells in the file `name` of each of a process's threads.
+fn per_thread(process: u32, name: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
+    let text = |thread: std::io::Result<fs::DirEntry>| {
+        fs::read_to_string(thread.ok()?.path().join(name)).ok()
     };
-    Duration::from_nanos(tasks.filter_map(of).sum())
+    threads.filter_map(text).collect()
 }
 
 /// Resident bytes.
-fn resident(process: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{process}/statm")).expect("a process");
-    let pages = text
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<f64>().ok());
-    pages.expect("a number") * PAGE
+fn resident(processes: &[u32]) -> f64 {
+    let pages = processes.iter().map(|process| {
+        let text = fs::read_to_string(format!("/proc/{process}/statm")).expect("a process");
+        let pages = text
+            .split(' ')
+            .nth(1)
+            .and_then(|pages| pages.parse::<f64>().ok());
+        pages.expect("a number")
+    });
+    pages.sum::<f64>() * PAGE
 }
 
 const PAGE: f64 = 4096.0;
