@@ -166,6 +166,15 @@ pub(super) struct Filter {
     pub(super) users: Names,
 }
 
+impl Filter {
+    /// Asks for all that is granted.
+    pub(super) const NONE: Self = Self {
+        types: Names::ANY,
+        topics: Names::ANY,
+        users: Names::ANY,
+    };
+}
+
 fn narrow(granted: &Names, asked: &Names) -> Option<Names> {
     match &asked.0 {
         None => Some(granted.clone()),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::authorize::{DynAuthorize, Filter, Grant, Verdict};
 use super::encode;
 use super::hub::{Came, Closing, Connection, Frames, From, Question, Step};
 use super::id::EventId;
+use super::selector::Selector;
 use crate::rand;
 
 /// The body of an event stream over a hub. It ends when the hub ends it; its error never happens.
@@ -26,11 +27,19 @@ use crate::rand;
 pub struct EventBody {
     phase: Phase,
     connection: Connection,
+    /// What it does beside waiting for news: nothing, most of the time.
+    errand: Option<Box<Errand>>,
+    /// What to recheck, when somebody authorised the stream.
+    watch: Option<Box<Watch>>,
+}
+
+/// A stream that reads the store or asks the host. Apart, as every connection that waits would keep
+/// room for it.
+#[derive(Debug, Default)]
+struct Errand {
     work: Option<Work>,
     /// Frames that were not sent yet.
     frames: Frames,
-    /// What to recheck, when somebody authorised the stream.
-    watch: Option<Box<Watch>>,
     /// Reads in a row that failed or brought nothing.
     fruitless: u32,
 }
@@ -58,9 +67,25 @@ enum Done {
 /// What a recheck needs: who decides, what was granted, what was asked for.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) authorize: Arc<dyn DynAuthorize>,
-    pub(super) grant: Grant,
-    pub(super) filter: Filter,
+    authorize: Arc<dyn DynAuthorize>,
+    grant: Grant,
+    /// Most ask for no less than they may have.
+    asked: Option<Box<Filter>>,
+}
+
+impl Watch {
+    pub(super) fn new(authorize: Arc<dyn DynAuthorize>, grant: Grant, asked: Filter) -> Self {
+        Self {
+            authorize,
+            grant,
+            asked: (asked != Filter::NONE).then(|| Box::new(asked)),
+        }
+    }
+
+    /// What was asked for, under another grant.
+    fn select(&self, grant: &Grant) -> Option<Selector> {
+        grant.select(self.asked.as_deref().unwrap_or(&Filter::NONE))
+    }
 }
 
 impl EventBody {
@@ -68,16 +93,14 @@ impl EventBody {
         Self {
             phase: Phase::Opening,
             connection,
-            work: None,
-            frames: Frames::default(),
+            errand: None,
             watch,
-            fruitless: 0,
         }
     }
 
     /// Whether it waits for the store or the host rather than for news.
     pub(super) fn is_busy(&self) -> bool {
-        self.work.is_some()
+        self.errand.as_ref().is_some_and(|it| it.work.is_some())
     }
 
     /// Why it has ended, if it has.
@@ -106,34 +129,39 @@ impl EventBody {
             }
         }
         loop {
-            // A stream that was revoked, or is being rechecked, does not send what it still holds.
-            let quiet = self.work.as_ref().is_some_and(|work| work.quiet);
-            let sends = !self.frames.is_empty() && !quiet;
-            if sends && !self.connection.with(|shard, slot| shard.holds_back(slot)) {
-                return Poll::Ready(self.frames.next());
-            }
-            let step = match &mut self.work {
-                None => self
-                    .connection
-                    .with(|shard, slot| shard.poll(slot, cx.waker())),
-                Some(work) => match work.done.as_mut().poll(cx) {
-                    Poll::Ready(done) => {
-                        self.work = None;
-                        self.take_in(done);
-                        continue;
+            let step = match &mut self.errand {
+                None => self.ask_hub(cx.waker()),
+                Some(errand) => {
+                    // A stream that was revoked, or is being rechecked, does not send what it still holds.
+                    let quiet = errand.work.as_ref().is_some_and(|work| work.quiet);
+                    let sends = !errand.frames.is_empty() && !quiet;
+                    if sends && !self.connection.with(|shard, slot| shard.holds_back(slot)) {
+                        let frame = errand.frames.next();
+                        self.rest();
+                        return Poll::Ready(frame);
                     }
-                    Poll::Pending => {
-                        let quiet = work.quiet;
-                        self.connection
-                            .with(|shard, slot| shard.poll_waiting(slot, cx.waker(), quiet))
+                    match errand.work.as_mut().map(|work| work.done.as_mut().poll(cx)) {
+                        None => self.ask_hub(cx.waker()),
+                        Some(Poll::Ready(done)) => {
+                            errand.work = None;
+                            self.take_in(done);
+                            continue;
+                        }
+                        Some(Poll::Pending) => self
+                            .connection
+                            .with(|shard, slot| shard.poll_waiting(slot, cx.waker(), quiet)),
                     }
-                },
+                }
             };
             match step {
                 Step::Send(frame) => return Poll::Ready(Some(frame)),
                 Step::Park => return Poll::Pending,
-                Step::Read(question) => self.work = Some(self.read(question)),
-                Step::Recheck => self.work = self.recheck(),
+                Step::Read(question) => self.begin(self.read(*question)),
+                Step::Recheck => {
+                    if let Some(work) = self.recheck() {
+                        self.begin(work);
+                    }
+                }
                 Step::Close(why, cursor) => {
                     self.phase = Phase::Ended(why);
                     return Poll::Ready(Some(self.farewell(why, cursor)));
@@ -146,8 +174,10 @@ impl EventBody {
     /// client stands. Answers whether it was asked: [`look`](Self::look) waits for what it says.
     pub(super) fn looks(&mut self) -> bool {
         let first = self.connection.with(|shard, slot| shard.first_read(slot));
-        self.work = first.map(|question| self.read(question));
-        self.work.is_some()
+        if let Some(question) = first {
+            self.begin(self.read(question));
+        }
+        self.is_busy()
     }
 
     /// Why the client has to load its state anew, once the store has said that it has to.
@@ -156,34 +186,55 @@ impl EventBody {
     ///
     /// When it is dropped the stream goes on with the read, and tells what comes of it.
     pub(super) async fn look(&mut self) -> Option<&'static str> {
-        let work = self.work.as_mut()?;
-        let done = work.done.as_mut().await;
-        self.work = None;
+        let errand = self.errand.as_mut()?;
+        let done = errand.work.as_mut()?.done.as_mut().await;
+        errand.work = None;
         self.take_in(done)
     }
 
     /// Hands what came to the hub. Answers why the client has to load its state anew, if it has to.
     fn take_in(&mut self, done: Done) -> Option<&'static str> {
+        let mut reset = None;
+        let errand = self.errand.get_or_insert_default();
         match done {
             Done::Read(from, Came::Page(page, frames)) => {
                 let fruitless = from == From::After(page.next()) && page.events().is_empty();
-                self.fruitless = if fruitless { self.fruitless + 1 } else { 0 };
-                self.frames = frames;
+                errand.fruitless = if fruitless { errand.fruitless + 1 } else { 0 };
+                errand.frames = frames;
                 self.connection
                     .with(|shard, slot| shard.arrived(slot, &page));
             }
             Done::Read(_, Came::Gone(bounds)) => {
-                self.fruitless = 0;
+                errand.fruitless = 0;
                 let gone = self
                     .connection
                     .with(|shard, slot| shard.gone(slot, &bounds));
-                self.frames = Frames::of([encode::reset(gone, bounds.head())].into_iter());
-                return Some(gone);
+                errand.frames = Frames::of([encode::reset(gone, bounds.head())].into_iter());
+                reset = Some(gone);
             }
-            Done::Read(_, Came::Failed) => self.fruitless += 1,
+            Done::Read(_, Came::Failed) => errand.fruitless += 1,
             Done::Verdict(watch, verdict) => self.judge(watch, verdict),
         }
-        None
+        self.rest();
+        reset
+    }
+
+    fn ask_hub(&self, waker: &Waker) -> Step {
+        self.connection.with(|shard, slot| shard.poll(slot, waker))
+    }
+
+    fn begin(&mut self, work: Work) {
+        self.errand.get_or_insert_default().work = Some(work);
+    }
+
+    /// Keeps no room for an errand that is over.
+    fn rest(&mut self) {
+        self.errand = self.errand.take().filter(|errand| !errand.is_over());
+    }
+
+    /// Whether it holds frames of a page that were not sent.
+    fn holds_frames(&self) -> bool {
+        self.errand.as_ref().is_some_and(|it| !it.frames.is_empty())
     }
 
     fn read(&self, question: Question) -> Work {
@@ -212,8 +263,8 @@ impl EventBody {
                 return;
             }
             // What it still holds was read under the former grant: its client comes back for it.
-            Some(Verdict::Replace(grant)) if self.frames.is_empty() => {
-                grant.select(&watch.filter).map(|to| (grant, to))
+            Some(Verdict::Replace(grant)) if !self.holds_frames() => {
+                watch.select(&grant).map(|to| (grant, to))
             }
             Some(Verdict::Replace(_) | Verdict::End) | None => None,
         };
@@ -239,7 +290,7 @@ impl EventBody {
             Closing::Age | Closing::Revoked | Closing::Stalled | Closing::Superseded => hub.retry(),
         };
         // Frames that were not sent are behind the cursor: the client stands before them.
-        let cursor = cursor.filter(|_| self.frames.is_empty());
+        let cursor = cursor.filter(|_| !self.holds_frames());
         match why {
             Closing::Superseded => encode::superseded(cursor, retry),
             _ => encode::farewell(cursor, retry),
@@ -248,7 +299,7 @@ impl EventBody {
 
     /// How long to wait before the store is asked again, after asking in vain.
     fn pause(&self) -> Duration {
-        match self.fruitless {
+        match self.errand.as_ref().map_or(0, |errand| errand.fruitless) {
             0 => Duration::ZERO,
             times => rand::jitter(FIRST_PAUSE * (1 << (times - 1).min(6)), 20),
         }
@@ -269,6 +320,12 @@ impl Body for EventBody {
 
     fn is_end_stream(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
+    }
+}
+
+impl Errand {
+    fn is_over(&self) -> bool {
+        self.work.is_none() && self.frames.is_empty() && self.fruitless == 0
     }
 }
 

@@ -1,7 +1,7 @@
 //! The heads of responses: a stream, or a long-poll.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::shed::EVENT_STREAM;
 
@@ -26,6 +26,8 @@ pub(super) fn json<B>(body: B) -> Response<B> {
 pub(super) fn stream<B>(body: B) -> Response<B> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
+    // Just these: hyper keeps the map, empty, for as long as the connection lives.
+    *headers = HeaderMap::with_capacity(3);
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(
         CACHE_CONTROL,

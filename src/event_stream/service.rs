@@ -35,26 +35,52 @@ use crate::shed;
 #[derive(Clone, Debug)]
 #[must_use = "a service does nothing until it is mounted"]
 pub struct EventStream {
+    /// One pointer, since a server keeps a clone of the service for every connection.
+    endpoint: Arc<Endpoint>,
+}
+
+#[derive(Clone, Debug)]
+struct Endpoint {
     hub: EventHub,
     authorize: Option<Arc<dyn DynAuthorize>>,
     /// What a request may switch to instead of a stream.
-    pub(super) upgrade: Option<Arc<dyn Upgrade>>,
+    upgrade: Option<Arc<dyn Upgrade>>,
 }
 
 impl EventStream {
     /// Streams the public events of `hub` to everyone.
     pub fn new(hub: EventHub) -> Self {
         Self {
-            hub,
-            authorize: None,
-            upgrade: None,
+            endpoint: Arc::new(Endpoint {
+                hub,
+                authorize: None,
+                upgrade: None,
+            }),
         }
     }
 
     /// Lets `authorize` decide what each request may see, private events included.
     pub fn authorize<A: Authorize>(mut self, authorize: A) -> Self {
-        self.authorize = Some(Arc::new(authorize));
+        Arc::make_mut(&mut self.endpoint).authorize = Some(Arc::new(authorize));
         self
+    }
+
+    /// Answers requests that ask for it by another protocol.
+    #[allow(dead_code, reason = "only WebSockets are one")]
+    pub(super) fn upgrade(mut self, upgrade: impl Upgrade + 'static) -> Self {
+        Arc::make_mut(&mut self.endpoint).upgrade = Some(Arc::new(upgrade));
+        self
+    }
+}
+
+impl Endpoint {
+    /// What the sender of `request` may see. The request is dropped with the question, not with the
+    /// stream.
+    async fn grant(&self, request: Parts) -> Result<Grant, Denied> {
+        match &self.authorize {
+            Some(authorize) => authorize.open(&request).await,
+            None => Ok(Grant::public()),
+        }
     }
 
     /// Opens the stream that was granted, or says why not.
@@ -90,11 +116,8 @@ impl EventStream {
         match shared.open(opening, caller.address) {
             Ok(connection) => {
                 let watch = self.authorize.as_ref().map(|authorize| {
-                    Box::new(Watch {
-                        authorize: Arc::clone(authorize),
-                        grant,
-                        filter: asked.filter,
-                    })
+                    let authorize = Arc::clone(authorize);
+                    Box::new(Watch::new(authorize, grant, asked.filter))
                 });
                 let mut body = EventBody::new(connection, watch);
                 let answer = |body, switch: Option<Switch>, reset| match switch {
@@ -139,7 +162,8 @@ impl<B> Service<Request<B>> for EventStream {
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let address = self.hub.shared.address(&request);
+        let endpoint = &self.endpoint;
+        let address = endpoint.hub.shared.address(&request);
         let (mut parts, _) = request.into_parts();
         let head_only = match Read::of(&parts.method) {
             Read::Get => false,
@@ -149,7 +173,7 @@ impl<B> Service<Request<B>> for EventStream {
                 return ResponseFuture::ready(local(request::method_not_allowed(ALLOW)));
             }
         };
-        let upgrade = self.upgrade.as_ref();
+        let upgrade = endpoint.upgrade.as_ref();
         let switch = match upgrade.and_then(|it| it.read(&mut parts)).transpose() {
             Ok(switch) => switch,
             Err(refusal) => return ResponseFuture::ready(local(refusal)),
@@ -163,14 +187,14 @@ impl<B> Service<Request<B>> for EventStream {
             Ok(asked) => asked,
             Err(refusal) => return ResponseFuture::ready(local(refused(&caller, refusal))),
         };
-        let Some(authorize) = &self.authorize else {
-            return self.open(caller, asked, switch, Grant::public());
-        };
-        let (this, authorize) = (self.clone(), Arc::clone(authorize));
+        if endpoint.authorize.is_none() {
+            return endpoint.open(caller, asked, switch, Grant::public());
+        }
+        let endpoint = Arc::clone(endpoint);
         ResponseFuture::asking(async move {
-            match granted(&*authorize, parts).await {
+            match endpoint.grant(parts).await {
                 Ok(grant) => {
-                    let Ok(answer) = this.open(caller, asked, switch, grant).await;
+                    let Ok(answer) = endpoint.open(caller, asked, switch, grant).await;
                     answer
                 }
                 Err(denied) => local(turn_away(&caller, &denied)),
@@ -186,11 +210,6 @@ struct Caller {
     event_source: bool,
     /// Whom the stream is counted under.
     address: Option<Address>,
-}
-
-/// The request's head is dropped with the question, not with the stream.
-async fn granted(authorize: &dyn DynAuthorize, request: Parts) -> Result<Grant, Denied> {
-    authorize.open(&request).await
 }
 
 /// Says in the head that the client has to load its state anew.

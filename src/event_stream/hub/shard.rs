@@ -57,7 +57,7 @@ pub(crate) enum Step {
     /// Wait: the waker is kept.
     Park,
     /// Read the store, then say what came: `arrived` or `gone`.
-    Read(Question),
+    Read(Box<Question>),
     /// Ask whether the grant still holds.
     Recheck,
     /// End, after telling the client where it stands.
@@ -104,7 +104,7 @@ impl<H: HandOver> Shard<H> {
             Some(Unsettled::Recent(limit)) => {
                 let selector = slot.selector.clone();
                 let from = From::Newest(limit.into());
-                return Step::Read(Question { from, selector });
+                return Step::Read(Box::new(Question { from, selector }));
             }
             Some(Unsettled::Head) => {
                 // Told at once: a client that breaks off before the first event resumes from here.
@@ -130,7 +130,7 @@ impl<H: HandOver> Shard<H> {
                 return Step::Park;
             }
             self.counts.demotions += u64::from(!slot.announce && !slot.replaying);
-            return Step::Read(slot.replay::<H>(self.ring_generation));
+            return Step::Read(Box::new(slot.replay::<H>(self.ring_generation)));
         }
         self.counts.hand_overs += u64::from(std::mem::take(&mut slot.replaying));
         slot.unverified = false;

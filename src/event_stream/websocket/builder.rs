@@ -21,9 +21,8 @@ use crate::trace::emit;
 impl EventStream {
     /// Answers a WebSocket handshake with a socket over which the same events go. Without this a
     /// handshake is a request like any other, and gets a stream. Needs the feature `websocket`.
-    pub fn websockets(mut self, websockets: WebSockets) -> Self {
-        self.upgrade = Some(Arc::new(websockets));
-        self
+    pub fn websockets(self, websockets: WebSockets) -> Self {
+        self.upgrade(websockets)
     }
 }
 

@@ -397,7 +397,7 @@ impl<H: HandOver> World<H> {
             Step::Send(frame) => on.socket.push_back(frame),
             Step::Read(question) => {
                 on.replaying.get_or_insert(met);
-                on.work = Some(Work::Asked(question));
+                on.work = Some(Work::Asked(*question));
             }
             Step::Recheck | Step::Close(..) => unreachable!("nobody ends a stream here"),
         }
