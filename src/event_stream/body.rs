@@ -349,3 +349,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a recheck may take.
 const RECHECK: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::ResponseBody;
+
+    #[test]
+    fn a_stream_that_waits_keeps_no_room_for_what_it_does_not_do() {
+        assert!(size_of::<Option<ResponseBody<EventBody>>>() <= 64);
+        assert!(size_of::<Watch>() <= 112);
+        assert!(size_of::<Step>() <= 64);
+    }
+}

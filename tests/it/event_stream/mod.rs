@@ -11,6 +11,7 @@ mod conformance;
 mod delivery;
 mod fuzz;
 mod hosts;
+mod idle;
 mod lifecycle;
 mod limits;
 mod long_poll;
