@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Clients that are connected, and what they have heard.
 pub struct Crowd {
@@ -57,8 +57,16 @@ impl Crowd {
             // A few at a time: a listener's queue is short.
             for first in (0..count).step_by(100) {
                 let last = count.min(first + 100);
-                for user in first..last {
-                    spawn_local(listen(port, user, Rc::clone(&crowd.heard)));
+                let mut sockets = Vec::new();
+                for _ in first..last {
+                    sockets.push(TcpStream::connect(("127.0.0.1", port)).await);
+                }
+                // Over a network a request comes a round trip after its connection. Without it, how much a
+                // server keeps depends on which of the two its thread sees first.
+                sleep(ROUND_TRIP).await;
+                for (user, socket) in (first..last).zip(sockets) {
+                    let socket = socket.expect("a server");
+                    spawn_local(listen(socket, user, Rc::clone(&crowd.heard)));
                 }
                 while crowd.heard.connected.get() < last {
                     crowd.heard.enough.notified().await;
@@ -90,10 +98,7 @@ impl Crowd {
     }
 }
 
-async fn listen(port: u16, user: usize, heard: Rc<Heard>) {
-    let mut socket = TcpStream::connect(("127.0.0.1", port))
-        .await
-        .expect("a server");
+async fn listen(mut socket: TcpStream, user: usize, heard: Rc<Heard>) {
     let request = format!(
         "GET /events?caller={user} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n"
     );
@@ -129,6 +134,9 @@ async fn listen(port: u16, user: usize, heard: Rc<Heard>) {
         length = socket.read(&mut buffer).await.unwrap_or(0);
     }
 }
+
+/// Between connecting and asking.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -20,7 +20,7 @@ pub enum Kind {
     BetterSse,
     Axum,
     Hyper,
-    /// A body that says nothing: what the server costs for an open connection.
+    /// The head of a stream, and a body that says nothing: what the server costs for an open connection.
     Silent,
 }
 
@@ -47,7 +47,7 @@ impl Kind {
             Self::BetterSse => "Node, better-sse: a channel each, one for all",
             Self::Axum => "bartizan on axum::serve",
             Self::Hyper => "bartizan on bare hyper",
-            Self::Silent => "floor: bare hyper, a body that says nothing",
+            Self::Silent => "floor: bare hyper, the same head, silence",
         }
     }
 

@@ -149,7 +149,12 @@ where
 }
 
 fn silent(_: Request<Incoming>) -> Ready<Result<Response<Silent>, Infallible>> {
-    ready(Ok(Response::new(Silent { opened: false })))
+    let response = Response::builder()
+        .header("content-type", "text/event-stream")
+        .header("cache-control", "no-cache, no-transform")
+        .header("x-accel-buffering", "no");
+    let body = Silent { opened: false };
+    ready(Ok(response.body(body).expect("valid fields")))
 }
 
 struct Silent {

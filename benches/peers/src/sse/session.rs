@@ -124,20 +124,21 @@ fn per_thread(process: u32, name: &str) -> Vec<String> {
     threads.filter_map(text).collect()
 }
 
-/// Resident bytes.
+/// Resident bytes, without those of files: the pages of a program are the same for one connection and for
+/// many. What processes share, as nginx does what it keeps for all, counts.
 fn resident(processes: &[u32]) -> f64 {
-    let pages = processes.iter().map(|process| {
-        let text = fs::read_to_string(format!("/proc/{process}/statm")).expect("a process");
-        let pages = text
-            .split(' ')
-            .nth(1)
-            .and_then(|pages| pages.parse::<f64>().ok());
-        pages.expect("a number")
-    });
-    pages.sum::<f64>() * PAGE
+    let of = |process: &u32| {
+        let text = fs::read_to_string(format!("/proc/{process}/status")).expect("a process");
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        let kept = lines.filter(|(name, _)| ["RssAnon", "RssShmem"].contains(name));
+        let kib =
+            kept.filter_map(|(_, value)| value.split_whitespace().next()?.parse::<f64>().ok());
+        kib.sum::<f64>() * KIB
+    };
+    processes.iter().map(of).sum()
 }
 
-const PAGE: f64 = 4096.0;
+const KIB: f64 = 1024.0;
 
 /// Until the last of a crowd has been accepted and waits.
 const SETTLE: Duration = Duration::from_millis(300);
