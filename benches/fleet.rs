@@ -37,6 +37,8 @@ impl Fleet {
         let store = MemoryStore::new();
         let (hub, tailer) = EventHub::builder(store.clone())
             .max_connections(users)
+            // The largest batch fits: who is behind the ring reads the store, which is another question.
+            .ring(1 << 14, 64 << 20)
             .build();
         let mut fleet = Self {
             runtime: runtime.expect("a runtime without I/O"),
@@ -65,7 +67,19 @@ impl Fleet {
     ///
     /// If the hub is no longer fed.
     pub fn publish(&mut self, event: NewEvent) {
-        let id = self.store.append(event).expect("a log that never ends");
+        self.publish_all([event]);
+    }
+
+    /// Appends events, and then lets the hub take them in.
+    ///
+    /// # Panics
+    ///
+    /// If the hub is no longer fed, or there is no event.
+    pub fn publish_all(&mut self, events: impl IntoIterator<Item = NewEvent>) {
+        let ids = events
+            .into_iter()
+            .map(|event| self.store.append(event).expect("a log that never ends"));
+        let id = ids.last().expect("events");
         let Self {
             runtime,
             hub,

@@ -35,5 +35,24 @@ fn to_all(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, to_one, to_all);
+/// One event for each user, in one batch: what each delivery costs, with the store and the encoding,
+/// which a batch of events for one user each shares with nobody.
+fn to_each(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("publish/to each of");
+    group.sample_size(20);
+    for users in [500, 8_000] {
+        let mut fleet = Fleet::open(users);
+        let events: Vec<_> = (0..users).map(|user| event(DATA, Some(user))).collect();
+        group.throughput(criterion::Throughput::Elements(users as u64));
+        group.bench_function(BenchmarkId::from_parameter(users), |bencher| {
+            bencher.iter(|| {
+                fleet.publish_all(events.iter().cloned());
+                fleet.read(0..users)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, to_one, to_all, to_each);
 criterion_main!(benches);
