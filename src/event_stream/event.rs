@@ -110,11 +110,11 @@ impl NewEvent {
     }
 
     /// What decides who gets it.
-    pub(super) fn address(&self) -> Address {
+    pub(super) fn into_address(self) -> Address {
         Address {
-            kind: Arc::clone(&self.kind),
-            user: self.user.clone(),
-            topic: self.topic.clone(),
+            kind: self.kind,
+            user: self.user,
+            topic: self.topic,
         }
     }
 }
@@ -142,6 +142,10 @@ impl Event {
     /// What it says.
     pub fn content(&self) -> &NewEvent {
         &self.content
+    }
+
+    pub(super) fn into_content(self) -> NewEvent {
+        self.content
     }
 }
 

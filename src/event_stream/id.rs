@@ -1,7 +1,7 @@
 //! Where an event stands in its log, and how that looks on the wire.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::rand;
@@ -106,6 +106,39 @@ impl EventId {
     /// The later of `self` and `position` in the same log.
     pub(super) fn at_least(self, position: Position) -> Self {
         Self::new(self.epoch, self.position.max(position))
+    }
+}
+
+impl EventId {
+    /// Appends it as it is on the wire: what [`Display`](fmt::Display) writes, without its machinery,
+    /// which would be half of what it takes to encode an event.
+    pub(super) fn append_to(self, out: &mut String) {
+        let Ok(position) = u64::try_from(self.position.0) else {
+            // Writing to a `String` does not fail.
+            let _ = write!(out, "{self}");
+            return;
+        };
+        let mut text = [0; 16 + 1 + 20];
+        let mut first = digits::<10>(&mut text, position);
+        first -= 1;
+        text[first] = b'.';
+        first = digits::<16>(&mut text[..first], self.epoch.0);
+        out.push_str(std::str::from_utf8(&text[first..]).expect("digits and a dot"));
+    }
+}
+
+/// Writes `number` to the end of `text`, and answers where it begins.
+fn digits<const BASE: u64>(text: &mut [u8], mut number: u64) -> usize {
+    let mut first = text.len();
+    loop {
+        first -= 1;
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = (number % BASE) as usize;
+        text[first] = b"0123456789abcdef"[digit];
+        number /= BASE;
+        if number == 0 {
+            return first;
+        }
     }
 }
 
@@ -232,6 +265,13 @@ mod tests {
             let text = id.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.'));
             prop_assert_eq!(text.parse(), Ok(id));
+            // Most positions of a log are small, and are written another way.
+            let small = EventId::new(Epoch::new(epoch), Position::new(position >> 64));
+            for id in [id, small] {
+                let mut written = String::from("id: ");
+                id.append_to(&mut written);
+                prop_assert_eq!(written, format!("id: {id}"));
+            }
         }
     }
 }

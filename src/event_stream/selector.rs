@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn admits(selector: &Selector, event: &NewEvent) -> bool {
-        selector.admits_address(&event.address())
+        selector.admits_address(&event.clone().into_address())
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub(super) fn take<H: HandOver>(
     if slot.state == State::Listed {
         return take_listed::<H>(slot, ring);
     }
+    if slot.cursor.position() >= ring.head().position() {
+        return None;
+    }
     let (from, to) = ring.span(slot.cursor.position());
     if from == to {
         slot.cursor = slot.cursor.at_least(ring.head().position());

@@ -282,7 +282,7 @@ mod tests {
             if let Some(topic) = topic {
                 event = event.topic(topic);
             }
-            event.address()
+            event.into_address()
         })
     }
 

@@ -52,12 +52,12 @@ impl Entry {
     }
 }
 
-impl From<&Event> for Entry {
-    fn from(event: &Event) -> Self {
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
         Self {
             position: event.id().position(),
-            bytes: Encoded::from(event).into_bytes(),
-            address: event.content().address(),
+            bytes: Encoded::from(&event).into_bytes(),
+            address: event.into_content().into_address(),
             since: 0,
         }
     }
@@ -99,7 +99,7 @@ impl Ring {
         };
         let mut ring = Self::new(EventId::new(head.epoch(), floor), bounds);
         for event in page.events() {
-            ring.push(Entry::from(event));
+            ring.push(Entry::from(event.clone()));
         }
         ring.advance(head.position());
         Some(ring)
@@ -117,17 +117,19 @@ impl Ring {
         EventId::new(self.epoch, self.head)
     }
 
+    /// The number that an event at `position` gets. `None` when that is at or below the head, which
+    /// a store has no business to send.
+    pub(super) fn number(&self, position: Position) -> Option<u64> {
+        (position > self.head).then(|| self.first + self.entries.len() as u64)
+    }
+
     /// Adds an event after the head, evicts what passes the bounds, and answers its number.
-    /// `None` for an event at or below the head, which a store has no business to send.
     pub(super) fn push(&mut self, mut entry: Entry) -> Option<u64> {
-        if entry.position <= self.head {
-            return None;
-        }
+        let number = self.number(entry.position)?;
         self.head = entry.position;
         self.bytes += entry.bytes.len();
         entry.since = self.now;
         self.entries.push_back(entry);
-        let number = self.first + self.entries.len() as u64 - 1;
         while self.entries.len() > self.bounds.events || self.bytes > self.bounds.bytes {
             self.evict();
         }
@@ -210,7 +212,7 @@ mod tests {
         Entry {
             position: Position::from(position),
             bytes: vec![b'x'; length].into(),
-            address: NewEvent::text("x", "").unwrap().address(),
+            address: NewEvent::text("x", "").unwrap().into_address(),
             since: 0,
         }
     }

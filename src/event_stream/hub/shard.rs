@@ -218,19 +218,19 @@ impl<H: HandOver> Shard<H> {
         };
         let (woken, now) = (wakers.len(), self.wheel.now());
         for entry in entries {
-            let address = entry.address.clone();
-            let head_before = ring.head();
-            let Some(number) = ring.push(entry) else {
+            let Some(number) = ring.number(entry.position) else {
                 continue;
             };
-            let event = ring.head();
+            let head_before = ring.head();
+            let event = EventId::new(ring.epoch(), entry.position);
             let slots = &mut self.slots;
-            self.index.recipients(&address, |id| {
+            self.index.recipients(&entry.address, |id| {
                 if let Some(slot) = slots.get_mut(id as usize) {
                     #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as in Ring")]
                     wakers.extend(slot.notify::<H>(event, head_before, number as u32, now));
                 }
             });
+            ring.push(entry);
         }
         ring.advance(head);
         self.counts.wakes += (wakers.len() - woken) as u64;

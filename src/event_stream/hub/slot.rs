@@ -244,13 +244,11 @@ impl Slot {
 
     /// Forgets the first `taken` listed events. It scans from its cursor when none is left.
     pub(super) fn took(&mut self, taken: usize) {
-        self.listed.rotate_left(taken);
-        self.listed_len = self
-            .listed_len
-            .saturating_sub(u8::try_from(taken).unwrap_or(u8::MAX));
-        if self.listed_len == 0 {
-            self.state = State::Walk;
+        if taken >= self.listed().len() {
+            return self.unlist();
         }
+        self.listed.rotate_left(taken);
+        self.listed_len -= u8::try_from(taken).expect("fewer than are listed");
     }
 
     /// Forgets the list: what was on it comes after the cursor, and is found by scanning.

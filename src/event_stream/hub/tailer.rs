@@ -183,12 +183,18 @@ fn ingest(hub: &Shared, head: EventId, page: Page) -> EventId {
         // The contract has such a store answer `Gone`; the next read will.
         return head;
     }
-    let entries: Vec<_> = page.events().iter().map(Entry::from).collect();
+    let mut entries: Vec<_> = page.events.into_iter().map(Entry::from).collect();
     hub.events
         .fetch_add(entries.len() as u64, Ordering::Relaxed);
     hub.meters.events.add(entries.len() as u64);
-    drop(page);
-    hub.each_shard(|shard, wakers| shard.ingest(entries.iter().cloned(), next.position(), wakers));
+    let (upto, mut left) = (next.position(), hub.shards.len());
+    hub.each_shard(|shard, wakers| {
+        left -= 1;
+        match left {
+            0 => shard.ingest(entries.drain(..), upto, wakers),
+            _ => shard.ingest(entries.iter().cloned(), upto, wakers),
+        }
+    });
     head.at_least(next.position())
 }
 

@@ -110,7 +110,7 @@ impl Client {
             self.delivered += 1;
             match (store.get(id), fired) {
                 (Some(event), Some((_, data))) if event.data() == data => {
-                    if !self.wants.admits_address(&event.address()) {
+                    if !self.wants.admits_address(&event.clone().into_address()) {
                         return complain("an event of somebody else");
                     }
                 }

@@ -168,7 +168,7 @@ impl Store {
             && log
                 .records
                 .range(low..=high)
-                .any(|(_, record)| want.admits_address(&record.event.address()))
+                .any(|(_, record)| want.admits_address(&record.event.clone().into_address()))
     }
 
     /// The committed event at `id`.

@@ -274,7 +274,7 @@ impl<H: HandOver> World<H> {
             Tail::Came(head, Read::Page(page)) => {
                 let next = scanned(&page);
                 shard.ingest(
-                    page.events().iter().map(Entry::from),
+                    page.events().iter().cloned().map(Entry::from),
                     next.position(),
                     &mut wakers,
                 );

@@ -73,7 +73,7 @@ fn publish(shard: &mut Shard, positions: std::ops::RangeInclusive<u64>, of: &New
         if let Some(user) = of.user() {
             event = event.for_user(user);
         }
-        Entry::from(&Event::new(id(position), event))
+        Entry::from(Event::new(id(position), event))
     });
     shard.ingest(entries, Position::from(last), &mut wakers);
     wakers.len()
@@ -106,7 +106,7 @@ fn several_events_leave_as_one_frame_up_to_its_bound() {
     assert_eq!(parse(std::str::from_utf8(&frame).unwrap()).len(), 5);
 
     let large = NewEvent::text("a", "x".repeat(10_000)).unwrap();
-    let entries = (16..20).map(|at| Entry::from(&Event::new(id(at), large.clone())));
+    let entries = (16..20).map(|at| Entry::from(Event::new(id(at), large.clone())));
     shard.ingest(entries, Position::from(19), &mut Vec::new());
     for _ in 0..4 {
         assert!(
@@ -253,7 +253,7 @@ fn publishing_to_one_user_among_ten_thousand_looks_at_one_connection() {
     }
     let visits = |event: NewEvent| {
         let mut visits = 0;
-        index.recipients(&event.address(), |_| visits += 1);
+        index.recipients(&event.into_address(), |_| visits += 1);
         visits
     };
     assert_eq!(visits(event("a").for_user("user 7777")), 1);
