@@ -1,6 +1,7 @@
 //! The README: its numbers are those of the results that are kept, and its links lead somewhere.
 //!
-//! After a new run of `benches/peers`, `BARTIZAN_WRITE=1 cargo test --test readme` writes its table anew.
+//! After a new run of `scripts/peers` or `scripts/load` whose results are kept, `BARTIZAN_WRITE=1 cargo test --test readme`
+//! writes its tables anew.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- from here on written by tests/readme.rs -->\n";
 const END: &str = "<!-- to here -->\n";
 
 /// What is measured, the table of the results that tells, and what to say of it.
@@ -62,46 +62,49 @@ const ROWS: [(&str, &str, &str, &str); 11] = [
         "an event for one of 8,000 streams, CPU",
         "SSE, one event to one of many connections, 8000 of them",
         "{bartizan on bare hyper|0|0} us",
-        "axum with a broadcast {axum::serve, Sse|0|0} us; actix-web-lab {actix|0|0} us; raw TCP {raw TCP|0|0} us",
+        "axum with a broadcast {axum::serve, Sse|0|0} us; actix-web-lab {actix|0|0} us; better-sse {better-sse|0|0} us; nchan {nchan|0|0} us; raw TCP {raw TCP|0|0} us",
     ),
     (
         "bursts of 100 events to 2,000 streams, CPU per delivery",
         "SSE, bursts of 100 events to all, 2000 of them",
         "{bartizan on bare hyper|0|2} us",
-        "axum with a broadcast {axum::serve, Sse|0|2} us; actix-web-lab {actix|0|2} us; raw TCP {raw TCP|0|2} us",
+        "axum with a broadcast {axum::serve, Sse|0|2} us; actix-web-lab {actix|0|2} us; better-sse {better-sse|0|2} us; nchan {nchan: one channel|0|2} us; raw TCP {raw TCP|0|2} us",
     ),
     (
         "an event to all of 10,000 streams, CPU per delivery",
         "SSE, one event to all, 10000 of them",
         "{bartizan on bare hyper|2|1} us",
-        "axum with a broadcast {axum::serve, Sse|2|1} us; actix-web-lab {actix|2|1} us; raw TCP {raw TCP|2|1} us",
+        "axum with a broadcast {axum::serve, Sse|2|1} us; actix-web-lab {actix|2|1} us; better-sse {better-sse|2|1} us; nchan {nchan: one channel|2|1} us; raw TCP {raw TCP|2|1} us",
     ),
     (
         "an idle stream, resident memory",
         "SSE, memory per idle connection, 4000 of them",
         "{bartizan on bare hyper|0|1} KiB; under axum {bartizan on axum|0|1} KiB",
-        "axum with a broadcast {axum::serve, Sse|0|1} KiB; actix-web-lab {actix|0|1} KiB; hyper alone {says nothing|0|1} KiB",
+        "axum with a broadcast {axum::serve, Sse|0|1} KiB; actix-web-lab {actix|0|1} KiB; better-sse {better-sse|0|1} KiB; nchan {nchan|0|1} KiB; hyper alone {silence|0|1} KiB",
     ),
 ];
 
 #[test]
 fn its_numbers_are_those_of_the_results() {
     let path = root().join("README.md");
-    let readme = read(&path);
-    let (before, rest) = readme.split_once(BEGIN).expect("the first mark");
-    let (written, after) = rest.split_once(END).expect("the second mark");
+    let mut readme = read(&path);
     let results = read(&root().join("benches/peers/results/results.json"));
-    let results = serde_json::from_str(&results).expect("JSON");
-    let table = table(&results);
-    if std::env::var_os("BARTIZAN_WRITE").is_some() {
-        let readme = format!("{before}{BEGIN}{table}{END}{after}");
-        fs::write(path, readme).expect("it can be written");
-        return;
+    let measured = table(&serde_json::from_str(&results).expect("JSON"));
+    let load = read(&root().join("benches/load/results.md"));
+    for (name, kept) in [("measured", measured), ("under load", load)] {
+        let begin = format!("<!-- {name}, written by tests/readme.rs -->\n");
+        let (before, rest) = readme.split_once(&begin).expect("the first mark");
+        let (written, after) = rest.split_once(END).expect("the second mark");
+        if std::env::var_os("BARTIZAN_WRITE").is_some() {
+            readme = format!("{before}{begin}{kept}{END}{after}");
+            fs::write(&path, &readme).expect("it can be written");
+            continue;
+        }
+        assert!(
+            written == kept,
+            "it says\n{written}\nand the results are\n{kept}\nBARTIZAN_WRITE=1 writes it"
+        );
     }
-    assert!(
-        written == table,
-        "it says\n{written}\nand the results are\n{table}\nBARTIZAN_WRITE=1 writes it"
-    );
 }
 
 #[test]
@@ -109,6 +112,7 @@ fn results_of_a_quick_run_are_not_kept() {
     let results = read(&root().join("benches/peers/results/results.json"));
     let results: Value = serde_json::from_str(&results).expect("JSON");
     assert_eq!(results["quick"], false);
+    assert!(!read(&root().join("benches/load/results.md")).contains("quick"));
 }
 
 #[test]
