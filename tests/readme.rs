@@ -1,4 +1,4 @@
-//! The README: its numbers are those of the results that are kept, and its links lead somewhere.
+//! The READMEs: what they show are the results that are kept, and their links lead somewhere.
 //!
 //! After a new run of `scripts/peers` or `scripts/load` whose results are kept, `BARTIZAN_WRITE=1 cargo test --test readme`
 //! writes its tables anew.
@@ -85,24 +85,29 @@ const ROWS: [(&str, &str, &str, &str); 11] = [
 ];
 
 #[test]
-fn its_numbers_are_those_of_the_results() {
-    let path = root().join("README.md");
-    let mut readme = read(&path);
+fn what_documents_show_are_the_results_that_are_kept() {
     let results = read(&root().join("benches/peers/results/results.json"));
-    let measured = table(&serde_json::from_str(&results).expect("JSON"));
+    let results: Value = serde_json::from_str(&results).expect("JSON");
     let load = read(&root().join("benches/load/results.md"));
-    for (name, kept) in [("measured", measured), ("under load", load)] {
+    let peers = "benches/peers/README.md";
+    for (document, name, kept) in [
+        ("README.md", "measured", table(&results)),
+        ("README.md", "under load", load),
+        (peers, "charts", charts(&results)),
+    ] {
+        let path = root().join(document);
+        let text = read(&path);
         let begin = format!("<!-- {name}, written by tests/readme.rs -->\n");
-        let (before, rest) = readme.split_once(&begin).expect("the first mark");
-        let (written, after) = rest.split_once(END).expect("the second mark");
+        let (before, rest) = text.split_once(&begin).expect("the first mark");
+        let (shown, after) = rest.split_once(END).expect("the second mark");
         if std::env::var_os("BARTIZAN_WRITE").is_some() {
-            readme = format!("{before}{begin}{kept}{END}{after}");
-            fs::write(&path, &readme).expect("it can be written");
+            let text = format!("{before}{begin}{kept}{END}{after}");
+            fs::write(&path, text).expect("it can be written");
             continue;
         }
         assert!(
-            written == kept,
-            "it says\n{written}\nand the results are\n{kept}\nBARTIZAN_WRITE=1 writes it"
+            shown == kept,
+            "{document} shows\n{shown}\nand the results are\n{kept}\nBARTIZAN_WRITE=1 writes it"
         );
     }
 }
@@ -144,6 +149,21 @@ fn links_of_the_documents_lead_to_files() {
         }
     }
     assert!(checked >= 10, "only {checked} links were found");
+}
+
+/// The charts, one for each table.
+fn charts(results: &Value) -> String {
+    let directory = fs::read_dir(root().join("benches/peers/results")).expect("a directory");
+    let names = directory.map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
+    names.retain(|name| name.ends_with(".svg"));
+    names.sort();
+    assert_eq!(names.len(), results["tables"].as_array().map_or(0, Vec::len));
+    let shown = names.iter().map(|name| {
+        let title = name.trim_end_matches(".svg").replace('-', " ");
+        format!("![{title}](results/{name})\n")
+    });
+    shown.collect()
 }
 
 fn table(results: &Value) -> String {
