@@ -158,7 +158,10 @@ fn charts(results: &Value) -> String {
     let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
     names.retain(|name| name.ends_with(".svg"));
     names.sort();
-    assert_eq!(names.len(), results["tables"].as_array().map_or(0, Vec::len));
+    assert_eq!(
+        names.len(),
+        results["tables"].as_array().map_or(0, Vec::len)
+    );
     let shown = names.iter().map(|name| {
         let title = name.trim_end_matches(".svg").replace('-', " ");
         format!("![{title}](results/{name})\n")

@@ -37,8 +37,8 @@ impl Told {
                 { extension = extension },
                 "no peer address: the request has no such extension, or it holds no address, so all \
                  clients look the same; in axum serve with \
-                 `into_make_service_with_connect_info::<SocketAddr>()`, in hyper wrap each \
-                 connection's service in `PeerAddr::layer(addr)`"
+                 `into_make_service_with_connect_info::<SocketAddr>()`, in tonic read \
+                 `TcpConnectInfo`, in hyper wrap each connection's service in `PeerAddr::layer(addr)`"
             );
         }
     }

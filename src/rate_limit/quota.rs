@@ -13,6 +13,9 @@ use crate::config::ConfigError;
 ///
 /// Cells come back at whole nanoseconds, rounded so that the rate is never exceeded.
 ///
+/// Clients are told the size of the bucket, and the time in which all of it comes back: 5 a second with a burst
+/// of 20 is `q=20;w=4`.
+///
 /// # Example
 ///
 /// ```
@@ -40,6 +43,7 @@ impl Quota {
     ///
     /// If `count` is zero or more than 10^9; in a `const`, at compile time.
     #[must_use]
+    #[track_caller]
     pub const fn per_second(count: u64) -> Self {
         Self::per(count, Duration::from_secs(1))
     }
@@ -50,6 +54,7 @@ impl Quota {
     ///
     /// If `count` is zero or more than one a nanosecond; in a `const`, at compile time.
     #[must_use]
+    #[track_caller]
     pub const fn per_minute(count: u64) -> Self {
         Self::per(count, Duration::from_secs(60))
     }
@@ -60,6 +65,7 @@ impl Quota {
     ///
     /// If `count` is zero or more than one a nanosecond; in a `const`, at compile time.
     #[must_use]
+    #[track_caller]
     pub const fn per_hour(count: u64) -> Self {
         Self::per(count, Duration::from_secs(3600))
     }
@@ -70,6 +76,7 @@ impl Quota {
     ///
     /// If `count` is zero or more than one a nanosecond; in a `const`, at compile time.
     #[must_use]
+    #[track_caller]
     pub const fn per_day(count: u64) -> Self {
         Self::per(count, Duration::from_secs(86_400))
     }
@@ -81,6 +88,7 @@ impl Quota {
     /// If the two make no quota; see [`try_per`](Self::try_per), which is for values that are not
     /// known at compile time.
     #[must_use]
+    #[track_caller]
     pub const fn per(count: u64, window: Duration) -> Self {
         match Self::checked(count, window) {
             Ok(quota) => quota,
@@ -95,6 +103,7 @@ impl Quota {
     /// If `cells` is zero or takes more than 100 years to come back; see
     /// [`try_burst`](Self::try_burst).
     #[must_use]
+    #[track_caller]
     pub const fn burst(self, cells: u64) -> Self {
         match self.checked_burst(cells) {
             Ok(quota) => quota,

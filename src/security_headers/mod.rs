@@ -1,7 +1,7 @@
 //! A typed set of security headers on every response.
 //!
 //! 1. A [`SecurityHeaders`] policy starts from a preset, and any one value can be changed, taken out
-//!    or made report-only. What browsers would ignore or misread cannot be built: the error names
+//!    or made report-only. What browsers would misread cannot be built: the error names
 //!    the directive, the value, its place and what was likely meant.
 //! 2. [`SecurityHeadersLayer`] renders it once. Each response costs a copy of the prepared header map,
 //!    into which the handler's own headers are moved; its body is not touched, whatever its type.

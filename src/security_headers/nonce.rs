@@ -18,6 +18,9 @@ use crate::rand;
 /// response whose handler never reads it costs no randomness, and goes out under the same policy
 /// without the nonce.
 ///
+/// In axum a handler takes `Extension<CspNonce>`; a 500 that says this extension is missing means that no policy
+/// around it has `Source::Nonce`.
+///
 /// Read it before the response's head is made: a body that streams reads it too late, and its
 /// scripts would not run.
 ///

@@ -28,6 +28,8 @@ use crate::config::ConfigError;
 /// # Ok::<_, bartizan::config::ConfigError>(())
 /// ```
 ///
+/// It is no layer by itself: [`SecurityHeadersLayer::new`](super::SecurityHeadersLayer::new) makes one of it.
+///
 /// With the feature `serde` it is read from a file: see the [format](crate::security_headers#from-a-file).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "a policy does nothing until a layer is built from it"]

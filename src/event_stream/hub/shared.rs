@@ -21,6 +21,7 @@ use crate::client::ClientSource;
 use crate::clock::{Clock, Instant};
 use crate::event_stream::store::DynStore;
 use crate::rand;
+use crate::trace::emit;
 
 pub(in crate::event_stream) struct Shared {
     pub(super) shards: Box<[Mutex<Shard>]>,
@@ -111,8 +112,24 @@ impl Shared {
         if let Err(why) = opened {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             self.meters.turned_away(why);
+            self.tell_idle();
         }
         opened
+    }
+
+    /// Says once that the host has forgotten something, if it has.
+    fn tell_idle(&self) {
+        let (idle, told) = (IDLE, IDLE_TOLD);
+        let told = self
+            .stage
+            .compare_exchange(idle, told, Ordering::AcqRel, Ordering::Acquire);
+        if told.is_ok() {
+            emit!(
+                warn,
+                {},
+                "a stream was turned away: nobody polls the event hub's tailer, so spawn it, tokio::spawn(tailer)"
+            );
+        }
     }
 
     /// Counts one more connection, if there is room for one.
@@ -330,6 +347,8 @@ pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// The tailer has not been polled.
 pub(super) const IDLE: u8 = 0;
+/// The same, and somebody was turned away for it.
+const IDLE_TOLD: u8 = 3;
 /// The tailer is being polled.
 pub(super) const RUNNING: u8 = 1;
 /// The tailer was dropped.

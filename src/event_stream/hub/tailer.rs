@@ -35,7 +35,7 @@ use crate::trace::emit;
 /// # Cancel safety
 ///
 /// When it is dropped, streams are told to come back later and end.
-#[must_use = "a hub without its tailer delivers nothing"]
+#[must_use = "a hub delivers nothing until its tailer is spawned: tokio::spawn(tailer)"]
 pub struct Tailer {
     running: Pin<Box<dyn Future<Output = ()> + Send>>,
     shared: Arc<Shared>,
@@ -65,10 +65,10 @@ impl Future for Tailer {
 
 impl Drop for Tailer {
     fn drop(&mut self) {
-        let before = self.shared.stage.swap(ENDED, Ordering::AcqRel);
+        self.shared.stage.store(ENDED, Ordering::Release);
         self.shared.end(Closing::Stale);
         // After a drain this is how it should end.
-        if before == RUNNING && !self.shared.draining.load(Ordering::Relaxed) {
+        if !self.shared.draining.load(Ordering::Relaxed) {
             emit!(
                 warn,
                 {},

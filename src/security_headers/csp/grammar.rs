@@ -58,6 +58,9 @@ fn quoted(text: &str, inner: &str) -> Result<Source, String> {
     if inner.contains(['.', ':', '/']) {
         return Err("hosts and schemes are written without quotes".into());
     }
+    if let Some(meant) = unquoted(&inner.replace('_', "-")) {
+        return Err(format!("no such keyword: write {meant}"));
+    }
     let known: Vec<_> = Source::KEYWORDS.iter().map(|(text, _)| *text).collect();
     Err(format!("no such keyword; there are {}", known.join(" ")))
 }
@@ -71,7 +74,7 @@ fn unquoted(text: &str) -> Option<String> {
     if let Some((keyword, _)) = keyword {
         return Some((*keyword).to_owned());
     }
-    if begins_with(text, "nonce-") {
+    if begins_with(text, "nonce-") || text.eq_ignore_ascii_case("nonce") {
         return Some("Source::Nonce".to_owned());
     }
     let hash = ["sha256-", "sha384-", "sha512-"];

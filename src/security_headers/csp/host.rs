@@ -42,6 +42,14 @@ impl HostSource {
                 ));
             }
         }
+        // The grammar begins no path so, and it is what an address without its colon looks like.
+        if path.starts_with("//") {
+            let position = offset + authority.len();
+            return Err(at(
+                position,
+                "a path begins with one slash; after a scheme comes `://`",
+            ));
+        }
         if let Some(position) = path.bytes().position(|byte| !is_path(byte)) {
             let position = offset + authority.len() + position;
             return Err(at(position, "percent-encode this byte of the path"));

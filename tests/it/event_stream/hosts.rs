@@ -248,6 +248,24 @@ async fn an_outage_is_logged_once_however_often_the_store_is_asked_and_so_is_its
     );
 }
 
+#[tokio::test]
+async fn a_tailer_that_nobody_spawned_is_missed_once_and_one_that_was_dropped_is_told_too() {
+    let lines = logged(async {
+        let (hub, tailer) = EventHub::builder(MemoryStore::new()).build();
+        let events = EventStream::new(hub);
+        for _ in 0..3 {
+            let request = http::Request::get("/").body(()).unwrap();
+            let answer = tower::ServiceExt::oneshot(events.clone(), request).await;
+            assert_eq!(answer.unwrap().status(), 503);
+        }
+        drop(tailer);
+    })
+    .await;
+    let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
+    assert_eq!(count("tokio::spawn(tailer)"), 1, "{lines:?}");
+    assert_eq!(count("tailer has ended"), 1, "{lines:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn clients_of_a_restarted_process_resume_from_the_ring_and_do_not_storm_the_store() {
     let host = Host::default();
