@@ -94,7 +94,10 @@ pub(super) fn digest<K: Hash + ?Sized>(secret: Option<&Secret>, value: &K) -> u6
 /// buckets need not be built alike.
 pub(super) fn address(secret: Option<&Secret>, ip: IpAddr) -> u64 {
     match (secret, ip) {
-        (None, ip) => digest(None, &ip),
+        // One number each, of different lengths, which the digest takes in: this is done for every
+        // request.
+        (None, IpAddr::V4(v4)) => digest(None, &v4.to_bits()),
+        (None, IpAddr::V6(v6)) => digest(None, &v6.to_bits()),
         (secret, IpAddr::V4(v4)) => digest(secret, &(4_u8, v4.to_bits())),
         (secret, IpAddr::V6(v6)) => digest(secret, &(6_u8, v6.to_bits())),
     }
