@@ -5,17 +5,19 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::reject::Cause;
 
-/// Whether a request is a gRPC call (gRPC-Web is plain HTTP to its browser, and is not one).
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+/// Whether a request is a gRPC call: a POST of its media type. gRPC-Web is plain HTTP to its browser,
+/// and is not one; nor is a GET that says so, to have a cache keep the 200 of a refusal as the page.
+pub(super) fn is_grpc(method: &Method, headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    *method == Method::POST
+        && kind
+            .and_then(|kind| kind.strip_prefix(b"application/grpc"))
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// The whole response: HTTP status 200 and a gRPC status. `RESOURCE_EXHAUSTED` says when to come back
@@ -37,6 +39,7 @@ pub(super) fn refusal(cause: Cause, wait: Option<Duration>) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(GRPC_STATUS, HeaderValue::from(code));
     headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
     match wait {
@@ -115,12 +118,13 @@ mod tests {
         let is = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
-            is_grpc(&headers)
+            assert!(!is_grpc(&Method::GET, &headers));
+            is_grpc(&Method::POST, &headers)
         };
         assert!(is("application/grpc") && is("application/grpc+proto"));
         assert!(is("application/grpc;charset=utf-8"));
         assert!(!is("application/grpc-web") && !is("application/json"));
-        assert!(!is_grpc(&HeaderMap::new()));
+        assert!(!is_grpc(&Method::POST, &HeaderMap::new()));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Rejection<'_> {
     /// [module](super#what-a-refused-request-gets).
     #[must_use]
     pub fn response(&self) -> Response<Bytes> {
-        if grpc::is_grpc(self.headers) {
+        if grpc::is_grpc(self.method, self.headers) {
             return grpc::refusal(self.cause, self.wait);
         }
         if self.spare_event_source && shed::is_event_source(self.method, self.headers) {

@@ -39,9 +39,9 @@ async fn nothing_of_a_request_is_reflected_in_its_refusal() {
         ("GET", "accept", "text/event-stream", 200),
         ("POST", "content-type", "application/grpc+c4n4ry", 200),
         ("PUT", "accept", "text/event-stream", 413),
-        ("PUT", "content-type", "application/grpc", 200),
+        ("PUT", "content-type", "application/grpc", 413),
         ("DELETE", "x-other", CANARY, 400),
-        ("DELETE", "content-type", "application/grpc", 200),
+        ("DELETE", "content-type", "application/grpc", 400),
     ] {
         let mut host = Host::new(refusals());
         host.send(request("POST", "x-a", "b")).await;
@@ -175,6 +175,33 @@ async fn overriding_the_method_or_shouting_does_not_dodge_a_route() {
     ] {
         let uri = request.uri().clone();
         assert_eq!(host.status(request).await, 429, "{uri}");
+    }
+}
+
+/// A cache in front stores a 200 to a GET that does not forbid it, some by the path's ending alone: one
+/// client that is over its limit could have put an empty page in the place of `/app.js` for everybody.
+#[tokio::test]
+async fn no_refusal_can_be_had_that_a_cache_would_serve_to_others() {
+    for (kind, value) in [
+        ("content-type", "application/grpc"),
+        ("content-type", "application/grpc+proto"),
+        ("accept", "text/event-stream"),
+        ("accept", "*/*"),
+    ] {
+        for method in ["GET", "HEAD", "POST"] {
+            let mut host = Host::new([minutely("api", 1)]);
+            let ask = || {
+                let request = Request::builder().method(method).uri("/app.js");
+                with(request.body(()).unwrap(), kind, value)
+            };
+            assert_eq!(host.status(ask()).await, 200);
+            let refusal = host.send(ask()).await;
+            let cache = header(&refusal, "cache-control");
+            assert_eq!(cache, Some("no-store"), "{method} {kind}: {value}");
+            let in_trailers = header(&refusal, "grpc-status").is_some();
+            let is_call = method == "POST" && value.contains("grpc");
+            assert_eq!(in_trailers, is_call, "{method} {kind}: {value}");
+        }
     }
 }
 
