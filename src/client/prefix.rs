@@ -50,14 +50,15 @@ impl Ipv6Prefix {
     /// becomes the first one of its prefix.
     ///
     /// IPv4 in IPv6 is taken out before the mask: mapped (`::ffff:0:0/96`), else the whole IPv4
-    /// internet would be one client on a dual-stack listener; and translated (`64:ff9b::/96`, RFC
-    /// 6052), else it would be behind a NAT64 that faces an IPv6-only service.
+    /// internet would be one client on a dual-stack listener; translated (`64:ff9b::/96`, RFC 6052),
+    /// else it would be behind a NAT64 that faces an IPv6-only service; and 6to4 (`2002::/16`, RFC
+    /// 3056), else whoever holds one IPv4 address would have the 65,536 networks that go with it.
     #[must_use]
     pub const fn bucket(self, ip: IpAddr) -> IpAddr {
         match ip.to_canonical() {
             IpAddr::V4(v4) => IpAddr::V4(v4),
             IpAddr::V6(v6) => match v6.segments() {
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
                     IpAddr::V4(Ipv4Addr::from_bits((high as u32) << 16 | low as u32))
                 }
                 _ => {
@@ -103,6 +104,8 @@ mod tests {
             "::ffff:1.2.3.4",
             "::ffff:102:304",
             "64:ff9b::1.2.3.4",
+            "2002:102:304::1",
+            "2002:102:304:ffff:1:2:3:4",
         ] {
             assert_eq!(bucket(64, ip), "1.2.3.4", "{ip}");
         }
@@ -122,7 +125,7 @@ mod tests {
     proptest! {
         #[test]
         fn two_addresses_share_a_bucket_exactly_when_they_share_the_prefix(
-            a: u128,
+            a in any::<u128>().prop_filter("6to4", |a| a >> 112 != 0x2002),
             bits in 32u8..=128,
             flipped in 0u32..128,
         ) {

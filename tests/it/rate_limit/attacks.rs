@@ -206,6 +206,21 @@ async fn no_refusal_can_be_had_that_a_cache_would_serve_to_others() {
 }
 
 #[tokio::test]
+async fn a_6to4_network_is_its_ipv4_address() {
+    let mut host = Host::new([minutely("api", 2).by(per_client())]);
+    assert_eq!(host.status(from("192.0.2.1")).await, 200);
+    let mut passed = 0;
+    for n in 0..50 {
+        let ip = format!("2002:c000:201:{n:x}::1");
+        passed += usize::from(host.status(from(&ip)).await == 200);
+    }
+    assert_eq!(
+        passed, 1,
+        "the holder of 192.0.2.1 holds 2002:c000:201::/48"
+    );
+}
+
+#[tokio::test]
 async fn http_and_grpc_share_a_budget() {
     let mut host = Host::new([minutely("api", 4).by(per_client())]);
     let call = || {
