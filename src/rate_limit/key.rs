@@ -24,7 +24,7 @@ use http::header::HeaderName;
 
 use super::digest::{self, Secret, digest};
 use super::head::Head;
-use super::route::{CompiledRoute, decoded};
+use super::route::{CompiledRoute, decoded_segment};
 use crate::client::{ClientSource, Ipv6Prefix};
 use crate::config::ConfigError;
 
@@ -49,7 +49,8 @@ pub fn client_prefix(source: &ClientSource, prefix: Ipv6Prefix) -> Key {
     Source::ClientIp(source.clone(), prefix).into()
 }
 
-/// The value of a header field.
+/// The value of a header field, without the white space around it, which belongs to no value (RFC 9110,
+/// 5.5), but which HTTP/2 lets through.
 ///
 /// A field that is empty, or that comes twice, counts as missing: of two values, the one that was
 /// counted might not be the one that the host believes. For [`or_skip`](Key::or_skip) a second value
@@ -149,20 +150,21 @@ impl Key {
                 .map(|ip| digest::address(secret, prefix.bucket(ip))),
             Source::Header(Ok(name)) => {
                 let mut values = head.headers().get_all(name).iter();
-                let value = values.next().filter(|value| !value.is_empty());
+                let value = values.next().map(|value| value.as_bytes().trim_ascii());
+                let value = value.filter(|value| !value.is_empty());
                 let twice = values.next().is_some();
                 if twice && self.missing == Missing::Skip {
                     return Ok(Self::shared(secret));
                 }
                 value
                     .filter(|_| !twice)
-                    .map(|value| digest(secret, value.as_bytes()))
+                    .map(|value| digest(secret, value))
             }
             Source::Header(Err(_)) => None,
             Source::Closure(closure) => closure(head, secret),
             Source::PathParam(name) => route
                 .and_then(|route| route.param(name, head.path()))
-                .map(|value| digest(secret, &*decoded(value))),
+                .map(|value| digest(secret, &*decoded_segment(value))),
             Source::Constant => Some(Self::shared(secret)),
             Source::All(parts) => {
                 // Each part is 64 bits by now, so no two tuples read the same.

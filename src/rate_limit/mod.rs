@@ -63,6 +63,8 @@
 //!   [`ClientSource`](crate::client::ClientSource) which proxies to believe.
 //! - *Routes in axum.* Below `Router::nest` a path has lost its prefix; use
 //!   [`template_from`](RateLimitBuilder::template_from).
+//! - *Rewriting.* What takes slashes off paths (`NormalizePath`) or overrides methods belongs outside of
+//!   this layer: inside of it, `/login/` would reach `/login` as a path that no rule names.
 //! - *Health checks.* Put the health layer outside of this one, or an orchestrator's probes are
 //!   refused and healthy processes restarted.
 //! - *Preflights.* A CORS layer outside of this one answers them before they count.

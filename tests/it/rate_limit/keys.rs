@@ -129,6 +129,25 @@ async fn a_path_parameter_is_a_key_however_it_is_encoded() {
     assert_eq!(host.status(get("/users/ann/orders")).await, 200);
     assert_eq!(host.status(get("/users/bob/orders")).await, 200);
     assert_eq!(host.status(get("/users/%61nn/orders")).await, 429);
+    // A slash within a parameter, and what is no text, can be written in many ways as well.
+    for ways in [["a%2Fb", "a%2fb", "%61%2Fb"], ["a%FF", "a%ff", "%61%Ff"]] {
+        for (way, status) in ways.into_iter().zip([200, 429, 429]) {
+            let path = format!("/users/{way}/orders");
+            assert_eq!(host.status(get(&path)).await, status, "{way}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn white_space_around_a_header_makes_no_other_value() {
+    let mut host = keyed(key::header("x-api-key"));
+    assert_eq!(host.status(with(get("/"), "x-api-key", "k")).await, 200);
+    for value in [" k", "k ", "\t k \t"] {
+        let request = with(get("/"), "x-api-key", value);
+        assert_eq!(host.status(request).await, 429, "{value:?}");
+    }
+    assert_eq!(host.status(with(get("/"), "x-api-key", " ")).await, 200);
+    assert_eq!(host.status(get("/")).await, 429, "blank is missing");
 }
 
 #[tokio::test]
