@@ -1,6 +1,7 @@
 //! Which requests a policy is about: a method, and a template of the path.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use http::Method;
 use matchit::Router;
@@ -111,8 +112,31 @@ pub(super) struct CompiledRoute {
     router: Option<Router<()>>,
 }
 
+/// What the routes of all policies are matched against: decoded once, and only if there is one, since a
+/// path can be 64 KiB of escapes that nobody has been charged for yet.
+#[derive(Debug)]
+pub(super) struct Target<'h> {
+    head: &'h Head<'h>,
+    path: OnceCell<Cow<'h, str>>,
+}
+
+impl<'h> Target<'h> {
+    pub(super) const fn new(head: &'h Head<'h>) -> Self {
+        Self {
+            head,
+            path: OnceCell::new(),
+        }
+    }
+
+    fn path(&self) -> &str {
+        self.path
+            .get_or_init(|| decoded(self.head.template().unwrap_or(self.head.path())))
+    }
+}
+
 impl CompiledRoute {
-    pub(super) fn matches(&self, head: &Head<'_>) -> bool {
+    pub(super) fn matches(&self, target: &Target<'_>) -> bool {
+        let head = target.head;
         let method = self.route.method.as_ref().is_none_or(|method| {
             method == head.method() || (method == Method::GET && head.method() == Method::HEAD)
         });
@@ -120,10 +144,7 @@ impl CompiledRoute {
             && self
                 .router
                 .as_ref()
-                .is_none_or(|router| {
-                    let path = head.template().unwrap_or(head.path());
-                    router.at(&decoded(path)).is_ok()
-                })
+                .is_none_or(|router| router.at(target.path()).is_ok())
     }
 
     /// Whether [`param`](Self::param) can find a parameter: it fills a segment, and no catch-all
@@ -186,7 +207,8 @@ fn undone(text: &str, is_wanted: impl Fn(u8) -> bool) -> Cow<'_, str> {
             }
         }
     }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    let text = String::from_utf8(bytes);
+    Cow::Owned(text.unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned()))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -208,7 +230,7 @@ mod tests {
         route
             .compile("p")
             .unwrap()
-            .matches(&Head::new(&request, template))
+            .matches(&Target::new(&Head::new(&request, template)))
     }
 
     #[test]

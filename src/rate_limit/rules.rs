@@ -15,7 +15,7 @@ use super::live::{Live, Quotas};
 use super::policy::{Cost, Policy};
 use super::quota::Quota;
 use super::reject::{self, Reject};
-use super::route::CompiledRoute;
+use super::route::{CompiledRoute, Target};
 use super::store::{self, Check};
 use crate::config::ConfigError;
 use crate::trace::Counter;
@@ -216,8 +216,9 @@ impl Rules {
     pub(super) fn applied(&self, head: &Head<'_>, applied: &mut AppliedList) -> Result<(), usize> {
         let quotas = self.quotas.load();
         let secret = self.settings.secret.as_ref();
+        let target = Target::new(head);
         for (index, rule) in self.policies.iter().enumerate() {
-            apply(rule, &quotas, head, secret, applied).map_err(|NoKey| index)?;
+            apply(rule, &quotas, head, &target, secret, applied).map_err(|NoKey| index)?;
         }
         Ok(())
     }
@@ -271,11 +272,12 @@ fn apply(
     rule: &Rule,
     quotas: &Quotas,
     head: &Head<'_>,
+    target: &Target<'_>,
     secret: Option<&Secret>,
     applied: &mut AppliedList,
 ) -> Result<(), NoKey> {
     let policy = &rule.policy;
-    let route = rule.routes.iter().find(|route| route.matches(head));
+    let route = rule.routes.iter().find(|route| route.matches(target));
     if (route.is_none() && !rule.routes.is_empty()) || policy.skip.iter().any(|skip| skip(head)) {
         return Ok(());
     }

@@ -134,6 +134,28 @@ fn a_flood_of_random_keys_allocates_nothing_and_resets_no_limit() {
     assert!(!passes(), "of the key that had used its quota up before");
 }
 
+/// It comes before anything is charged, so it must not cost by the number of rules.
+#[test]
+fn a_path_of_escapes_is_decoded_once_however_many_routes_there_are() {
+    let names: [&'static str; 4] = ["a", "b", "c", "d"];
+    let policies = names.map(|name| {
+        let routes = ["/x", "/y/{id}", "/z/{*rest}"].map(Route::get);
+        let policy = minutely(name, 1000).by(per_client());
+        routes.into_iter().fold(policy, Policy::on)
+    });
+    let host = Host::new(policies);
+    let path = format!("/{}", "%61".repeat(20_000));
+    let mut service = host.layer.layer(service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    let request = get(&path);
+    let mut passed = None;
+    let cost =
+        allocation_counter::measure(|| passed = service.call(request).now_or_never()).bytes_total;
+    assert_eq!(passed.unwrap().unwrap().status(), 200);
+    assert!((1..=path.len() as u64).contains(&cost), "{cost} bytes");
+}
+
 #[test]
 fn the_future_stays_small() {
     let layer = builder(1).build().unwrap();
