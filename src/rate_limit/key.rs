@@ -52,6 +52,9 @@ pub fn client_prefix(source: &ClientSource, prefix: Ipv6Prefix) -> Key {
 /// The value of a header field, without the white space around it, which belongs to no value (RFC 9110,
 /// 5.5), but which HTTP/2 lets through.
 ///
+/// Whoever sends a request chooses it, and with another value has another bucket: check it outside of
+/// this layer, as an API key is, or have a policy by client beside this one.
+///
 /// A field that is empty, or that comes twice, counts as missing: of two values, the one that was
 /// counted might not be the one that the host believes. For [`or_skip`](Key::or_skip) a second value
 /// counts as shared, so that nobody doubles a header to be skipped.
@@ -156,9 +159,7 @@ impl Key {
                 if twice && self.missing == Missing::Skip {
                     return Ok(Self::shared(secret));
                 }
-                value
-                    .filter(|_| !twice)
-                    .map(|value| digest(secret, value))
+                value.filter(|_| !twice).map(|value| digest(secret, value))
             }
             Source::Header(Err(_)) => None,
             Source::Closure(closure) => closure(head, secret),

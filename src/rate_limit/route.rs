@@ -266,7 +266,12 @@ mod tests {
             assert_eq!(decoded(odd), odd);
         }
         // A part that is no text leaves the rest in its encoding no more than any other.
-        assert!(matches(Route::any("/users/{id}"), "GET", "/%75sers/%ff", None));
+        assert!(matches(
+            Route::any("/users/{id}"),
+            "GET",
+            "/%75sers/%ff",
+            None
+        ));
         assert_eq!(decoded_segment("%61%FF%2f"), decoded_segment("a%fF%2F"));
     }
 

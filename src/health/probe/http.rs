@@ -38,31 +38,22 @@ use crate::config::ConfigError;
 ///
 /// When `url` is no absolute `http` URL, or holds a user and a password.
 pub fn http(url: &str) -> Result<Http, ConfigError> {
-    let refuse =
-        |value: &str, fix: &'static str| Err(ConfigError::new("URL of an HTTP probe", value, fix));
+    let refuse = |fix: &'static str| {
+        // One that cannot be read may hold a password anywhere before an `@`.
+        let shown = if url.contains('@') { "(withheld)" } else { url };
+        Err(ConfigError::new("URL of an HTTP probe", shown, fix))
+    };
     let Ok(uri) = url.parse::<Uri>() else {
-        return refuse(
-            url,
-            "use an absolute URL, such as http://127.0.0.1:8080/healthz",
-        );
+        return refuse("use an absolute URL, such as http://127.0.0.1:8080/healthz");
     };
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return refuse(
-            url,
-            "use an absolute URL, such as http://127.0.0.1:8080/healthz",
-        );
+        return refuse("use an absolute URL, such as http://127.0.0.1:8080/healthz");
     };
     if authority.as_str().contains('@') {
-        return refuse(
-            "(withheld)",
-            "leave user and password out: they would be sent in the clear",
-        );
+        return refuse("leave user and password out: they would be sent in the clear");
     }
     if scheme != "http" {
-        return refuse(
-            url,
-            "use http, or a closure around a client that speaks TLS",
-        );
+        return refuse("use http, or a closure around a client that speaks TLS");
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Ok(Http {
@@ -248,7 +239,17 @@ mod tests {
         ] {
             assert!(http(url).is_err(), "{url}");
         }
-        let refused = http("http://user:hunter2@a/").unwrap_err();
-        assert!(!format!("{refused:?} {refused}").contains("hunter2"));
+        for url in [
+            "http://user:hunter2@a/",
+            "https://user:hunter2@a/",
+            "http://user:hunter2@a b/",
+            "user:hunter2@a",
+        ] {
+            let refused = http(url).unwrap_err();
+            assert!(
+                !format!("{refused:?} {refused}").contains("hunter2"),
+                "{url}"
+            );
+        }
     }
 }
