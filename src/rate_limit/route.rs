@@ -90,9 +90,19 @@ impl Route {
                     "write `{id}` for `:id`, and `{*rest}` for `*rest`".into(),
                 ));
             }
+            if template.contains(['?', '#']) {
+                return Err(wrong(
+                    "leave query and fragment out: a path is matched".into(),
+                ));
+            }
             let mut compiled = Router::new();
-            (compiled.insert(&*decoded(template), ()))
-                .map_err(|error| wrong(error.to_string().into()))?;
+            (compiled.insert(&*decoded(template), ())).map_err(|error| {
+                let open = template.matches('{').count() != template.matches('}').count();
+                wrong(match open {
+                    true => "close every brace: `{id}`".into(),
+                    false => error.to_string().into(),
+                })
+            })?;
             router = Some(compiled);
         }
         Ok(CompiledRoute {
@@ -309,10 +319,21 @@ mod tests {
 
     #[test]
     fn a_template_that_cannot_match_is_refused() {
-        for template in ["login", "/:id", "/*rest", "/{id", "/{}", "/{*rest}/x", ""] {
+        for (template, fix) in [
+            ("login", "slash"),
+            ("", "slash"),
+            ("/:id", "`{id}`"),
+            ("/*rest", "`{*rest}`"),
+            ("/{id", "close every brace"),
+            ("/{}", ""),
+            ("/{*rest}/x", ""),
+            ("/notes?x=1", "query"),
+            ("/notes#x", "fragment"),
+        ] {
             let error = Route::any(template).compile("login").unwrap_err();
             assert_eq!(error.field(), "route of policy `login`");
             assert_eq!(error.value(), template);
+            assert!(error.fix().contains(fix), "{template}: {}", error.fix());
         }
     }
 }
