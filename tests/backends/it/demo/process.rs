@@ -152,7 +152,13 @@ const LIMITS: [&str; 4] = [
 pub(super) fn binary() -> &'static Path {
     static BINARY: OnceLock<(Directory, PathBuf)> = OnceLock::new();
     let (_, path) = BINARY.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
+        let mut cargo = Command::new(env!("CARGO"));
+        // As `cargo test` sets it. Without it, in a test program that is run by hand, rustup gives each
+        // dependency the toolchain that it is developed with.
+        if let Some(toolchain) = option_env!("RUSTUP_TOOLCHAIN") {
+            cargo.env("RUSTUP_TOOLCHAIN", toolchain);
+        }
+        let built = cargo
             .args([
                 "build",
                 "--quiet",
