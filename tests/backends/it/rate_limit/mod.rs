@@ -17,11 +17,13 @@ use bartizan::rate_limit::{
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use server::Redis;
 
+use crate::DEADLINE;
+
 /// A store of one process, over a connection of its own that comes back by itself.
 type Instance = RedisStore<ConnectionManager>;
 
 /// So patient that a busy machine is not taken for an outage.
-const PATIENT: Duration = Duration::from_secs(20);
+const PATIENT: Duration = DEADLINE;
 
 fn secret() -> Secret {
     Secret::new("the secret of a fleet of tests").unwrap()
@@ -30,7 +32,11 @@ fn secret() -> Secret {
 /// A store as a host would set it up: the server need not be up.
 fn builder(server: &Redis, outage: Outage) -> RedisStoreBuilder<ConnectionManager> {
     let client = redis::Client::open(server.url()).unwrap();
-    let config = ConnectionManagerConfig::new();
+    // What the store waits is for its own deadline to say: by default the client gives up after half a
+    // second, and what the server has charged by then is lost.
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(DEADLINE))
+        .set_response_timeout(Some(DEADLINE));
     let connection = ConnectionManager::new_lazy_with_config(client, config).unwrap();
     RedisStore::builder(connection, secret(), outage)
 }
