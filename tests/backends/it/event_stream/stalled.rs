@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use tower::ServiceExt;
 
 use crate::DEADLINE;
 
-/// What was taken of the stream, and by whom.
+/// What was taken of the stream, and by whom; and whether the kernel takes no more.
 #[derive(Clone, Default)]
-struct Taken(Arc<[AtomicU64; 2]>);
+struct Taken(Arc<[AtomicU64; 2]>, Arc<AtomicBool>);
 
 impl Taken {
     /// Bytes that hyper has taken of the body.
@@ -35,6 +35,11 @@ impl Taken {
     /// Bytes that the kernel has taken of hyper, head included.
     fn by_kernel(&self) -> u64 {
         self.0[1].load(Ordering::Relaxed)
+    }
+
+    /// Whether the kernel took nothing when it was asked last.
+    fn is_refused(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 }
 
@@ -87,6 +92,7 @@ impl AsyncWrite for Counted {
 
 impl Counted {
     fn count(&self, written: &Poll<io::Result<usize>>) {
+        self.1.1.store(written.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(written)) = written {
             self.1.0[1].fetch_add(*written as u64, Ordering::Relaxed);
         }
@@ -199,13 +205,13 @@ impl Server {
         }
     }
 
-    /// Waits until nothing more is taken of the stream although there is more.
+    /// Waits until the kernel takes no more of the stream, and nothing has changed about that for a while.
     async fn stalled(&self) {
         let (mut before, mut still) = (0, 0);
         while still < 30 {
             sleep(Duration::from_millis(10)).await;
             let now = self.taken.of_body() + self.taken.by_kernel();
-            still = if now == before && now > 0 {
+            still = if now == before && self.taken.is_refused() {
                 still + 1
             } else {
                 0
@@ -275,6 +281,7 @@ async fn bytes_taken_of_a_stalled_stream(caps: Caps) -> (u64, u64) {
     server.publish(0, EVENTS).await;
     server.stalled().await;
     let (body, kernel) = (server.taken.of_body(), server.taken.by_kernel());
+    let before = server.hub.stats().demotions;
     // Read again, it goes on where it stood.
     for n in 0..EVENTS {
         assert_eq!(client.event().await, Some(n));
@@ -282,7 +289,12 @@ async fn bytes_taken_of_a_stalled_stream(caps: Caps) -> (u64, u64) {
     server.publish(EVENTS, 1).await;
     assert_eq!(client.event().await, Some(EVENTS));
     let stats = server.hub.stats();
-    assert_eq!((stats.demotions, stats.resets), (1, 0), "{stats:?}");
+    // Until the socket is full, a busy machine may fall behind and come back more than once; after that
+    // it fell behind at most once more, which it may have noticed when it was read again, and came back.
+    let since = stats.demotions - before;
+    assert!(stats.demotions >= 1 && since <= 1, "{before}, {stats:?}");
+    let returned = (stats.hand_overs, stats.resets);
+    assert_eq!(returned, (stats.demotions, 0), "{stats:?}");
     (body.saturating_sub(kernel), kernel)
 }
 
