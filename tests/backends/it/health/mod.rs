@@ -4,12 +4,17 @@ mod neighbours;
 mod postgres;
 mod redis;
 
+use std::ops::Deref;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bartizan::clock::Clock;
-use bartizan::health::{Check, Dependency, Health, Probe, Reason, Report, Status};
+use bartizan::health::{
+    Check, Dependency, Health, Observation, Probe, ProbeError, Reason, Report, Status,
+};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -21,35 +26,92 @@ const INTERVAL: Duration = Duration::from_millis(100);
 const SOFT: Duration = Duration::from_millis(400);
 const HARD: Duration = Duration::from_millis(600);
 
-/// The documented bound with these settings: the longest interval, the soft deadline, and the same
-/// for the second sample.
-const BOUND: Duration = Duration::from_millis(2 * (110 + 400));
-
-/// What a busy machine may add to that.
-const SLACK: Duration = Duration::from_secs(2);
+/// How many failures it takes. What that is in time is shown where time is paused: here a busy machine
+/// would add to it.
+const FALL: usize = 2;
 
 /// A service with one dependency, asked so often that a test need not wait long, and its driver.
-fn watch(probe: impl Probe) -> Health {
-    let dependency = Dependency::local("server", probe)
+fn watch(probe: impl Probe) -> Watched {
+    watch_for(probe, HARD)
+}
+
+/// The same, with another hard deadline.
+fn watch_for(probe: impl Probe, hard: Duration) -> Watched {
+    let believed = Arc::<Believed>::default();
+    let counted = Counted {
+        probe,
+        believed: Arc::clone(&believed),
+    };
+    let dependency = Dependency::local("server", counted)
         .interval(INTERVAL)
         .soft_deadline(SOFT)
-        .hard_deadline(HARD);
+        .hard_deadline(hard)
+        .fall(FALL as u32);
+    // A driver that a busy machine keeps waiting is not what is looked at.
     let (health, driver) = Health::builder("orders", "1")
         .dependency(dependency)
+        .max_age(10 * DEADLINE)
         .build()
         .unwrap();
     tokio::spawn(driver);
-    health
+    let _ = believed.health.set(health.clone());
+    Watched { health, believed }
+}
+
+/// A service whose probe is counted.
+struct Watched {
+    health: Health,
+    believed: Arc<Believed>,
+}
+
+impl Deref for Watched {
+    type Target = Health;
+
+    fn deref(&self) -> &Health {
+        &self.health
+    }
+}
+
+/// How many runs of the probe have begun while the server was said to be well.
+#[derive(Default)]
+struct Believed {
+    health: OnceLock<Health>,
+    runs: AtomicUsize,
+}
+
+struct Counted<P> {
+    probe: P,
+    believed: Arc<Believed>,
+}
+
+impl<P: Probe> Probe for Counted<P> {
+    async fn check(&self) -> Result<Observation, ProbeError> {
+        let report = self.believed.health.get().map(Health::current);
+        let is_well = report.is_some_and(|report| seen(&report).status() == Status::Pass);
+        let run = usize::from(is_well);
+        self.believed.runs.fetch_add(run, Ordering::Relaxed);
+        self.probe.check().await
+    }
+}
+
+/// Does `harm` to the server as soon as its service is well, and waits until that is told: after as
+/// few runs of the probe as it takes.
+async fn falls(health: &Watched, reason: Reason, harm: impl FnOnce()) {
+    let runs = || health.believed.runs.load(Ordering::Relaxed);
+    until(health, Status::Pass, None).await;
+    harm();
+    let before = runs();
+    until(health, Status::Fail, Some(reason)).await;
+    let begun = runs() - before;
+    assert!(begun <= FALL, "{begun} runs for {FALL} failures");
 }
 
 fn seen(report: &Report) -> &Check {
     report.dependencies().next().unwrap()
 }
 
-/// Waits for a status and a reason, and returns how long that took.
-async fn until(health: &Health, status: Status, reason: Option<Reason>) -> Duration {
-    let clock = Clock::new();
-    let began = clock.now();
+/// Waits for a status and a reason.
+async fn until(health: &Health, status: Status, reason: Option<Reason>) {
     let mut transitions = health.subscribe();
     let mut report = transitions.current();
     let arrived = timeout(DEADLINE, async {
@@ -64,7 +126,6 @@ async fn until(health: &Health, status: Status, reason: Option<Reason>) -> Durat
     if arrived.await.is_err() {
         panic!("never {status} {reason:?}: {:?}", health.current());
     }
-    clock.now().since(began)
 }
 
 /// What `/readyz` and `/livez` answer. Every endpoint must do so in its first poll: nothing behind
