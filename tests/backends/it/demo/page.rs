@@ -68,13 +68,14 @@ impl Page {
         }
     }
 
-    /// Whether it shows nothing more in the next moment.
-    pub(super) fn is_silent(&self) -> bool {
+    /// What more it shows in the next moment.
+    pub(super) fn rest(&self) -> Vec<Row> {
         sleep(Duration::from_millis(500));
-        !self
-            .0
-            .try_iter()
-            .any(|shown| matches!(shown, Shown::Row(_)))
+        let row = |shown| match shown {
+            Shown::Row(row) => Some(row),
+            _ => None,
+        };
+        self.0.try_iter().filter_map(row).collect()
     }
 }
 
