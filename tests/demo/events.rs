@@ -2,12 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Call};
-use crate::server::Demo;
+use crate::server::{DEADLINE, Demo};
 
 /// One event, as a browser would see it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,15 +63,25 @@ impl Events {
         Self { head, events }
     }
 
-    /// The next event, but for `caught-up`.
+    /// The next event, but for `caught-up`, and for what the demo says of its own health, which may
+    /// suffer on a busy machine.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Event {
+        self.next_of(|kind| !["caught-up", "health.changed"].contains(&kind))
+    }
+
+    /// The next change of health.
+    #[track_caller]
+    pub(crate) fn next_change(&mut self) -> Value {
+        let change = self.next_of(|kind| kind == "health.changed");
+        serde_json::from_str(&change.data).expect("JSON")
+    }
+
+    #[track_caller]
+    fn next_of(&mut self, is_meant: impl Fn(&str) -> bool) -> Event {
         loop {
-            let event = self
-                .events
-                .recv_timeout(Duration::from_secs(10))
-                .expect("an event");
-            if event.kind != "caught-up" {
+            let event = self.events.recv_timeout(DEADLINE).expect("an event");
+            if is_meant(&event.kind) {
                 return event;
             }
         }
@@ -89,7 +98,7 @@ impl Events {
     pub(crate) fn rest(self) -> Vec<Event> {
         let mut rest = Vec::new();
         loop {
-            match self.events.recv_timeout(Duration::from_secs(10)) {
+            match self.events.recv_timeout(DEADLINE) {
                 Ok(event) => rest.push(event),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return rest,
                 Err(_) => panic!("the stream stays open"),

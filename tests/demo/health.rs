@@ -1,12 +1,11 @@
 //! The database locked by another process, and what health says of it.
 
-use std::time::Duration;
-
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::events::Events;
-use crate::server::{Demo, wait_for};
+use crate::http::Answer;
+use crate::server::{DEADLINE, Demo, wait_for};
 
 #[test]
 fn a_locked_database_is_the_root_cause_and_recovers_without_a_restart() {
@@ -16,18 +15,18 @@ fn a_locked_database_is_the_root_cause_and_recovers_without_a_restart() {
     let other = Connection::open(demo.database()).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
 
-    wait_for("not ready", Duration::from_secs(15), || {
+    wait_for("not ready", || {
         (demo.get("/readyz").send().status == 503).then_some(())
     });
-    let ready = demo.get("/readyz?verbose").send();
-    assert_eq!(ready.status, 503);
-    assert!(
-        ready.text().contains("database") && ready.text().contains("locked"),
-        "{}",
-        ready.text()
-    );
+    // A busy machine may take so long over a probe that it is told as that now and then.
+    let ready = wait_for("the lock is told", || {
+        let ready = demo.get("/readyz?verbose").send();
+        assert_eq!(ready.status, 503);
+        assert!(ready.text().contains("database"), "{}", ready.text());
+        ready.text().contains("locked").then_some(ready)
+    });
     assert!(ready.header("retry-after").is_some());
-    let health = wait_for("blocked", Duration::from_secs(10), || {
+    let health = wait_for("blocked", || {
         let health = demo.get("/health").send();
         assert_eq!(health.status, 503);
         assert_eq!(
@@ -38,21 +37,14 @@ fn a_locked_database_is_the_root_cause_and_recovers_without_a_restart() {
     });
     let document = health.json();
     assert_eq!(document["rootCauses"], json!(["database"]));
-    let status = demo.get("/api/status").send();
-    assert_eq!(status.status, 503);
-    let one = |name: &str| -> Value {
-        let all = status.json();
-        let found = all["dependencies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|one| one["name"] == name);
-        found.unwrap().clone()
-    };
-    assert_eq!(
-        (&one("database")["status"], &one("database")["reason"]),
-        (&json!("fail"), &json!("locked"))
-    );
+    let status = wait_for("the lock is told", || {
+        let status = demo.get("/api/status").send();
+        assert_eq!(status.status, 503);
+        let database = dependency(&status, "database");
+        assert_eq!(database["status"], "fail");
+        (database["reason"] == "locked").then_some(status)
+    });
+    let one = |name| dependency(&status, name);
     assert_eq!(
         (&one("ledger")["reason"], &one("ledger")["blockedBy"]),
         (&json!("blocked"), &json!(["database"]))
@@ -83,13 +75,20 @@ fn a_locked_database_is_the_root_cause_and_recovers_without_a_restart() {
     assert!(refused.header("retry-after").is_some());
 
     other.execute_batch("ROLLBACK").unwrap();
-    wait_for("ready again", Duration::from_secs(15), || {
+    wait_for("ready again", || {
         (demo.get("/readyz").send().status == 200).then_some(())
     });
-    wait_for("all well", Duration::from_secs(15), || {
+    wait_for("all well", || {
         (demo.get("/health").send().json()["status"] == "pass").then_some(())
     });
     demo.pay(&cookie, 3.0);
+}
+
+/// What `/api/status` says of one dependency.
+fn dependency(status: &Answer, name: &str) -> Value {
+    let all = status.json();
+    let mut all = all["dependencies"].as_array().unwrap().iter();
+    all.find(|one| one["name"] == name).unwrap().clone()
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn it_starts_over_a_locked_database_and_says_so() {
     assert_eq!(demo.get("/readyz").send().status, 503);
     assert_eq!(demo.get("/livez").send().status, 200);
     other.execute_batch("ROLLBACK").unwrap();
-    wait_for("ready", Duration::from_secs(15), || {
+    wait_for("ready", || {
         (demo.get("/readyz").send().status == 200).then_some(())
     });
     demo.pay(&cookie, 2.0);
@@ -114,25 +113,30 @@ fn the_demos_own_lock_shows_the_same() {
     let demo = Demo::start();
     let answer = demo
         .post("/api/demo/lock")
-        .json(&json!({"seconds": 6}))
+        .json(&json!({"seconds": 12}))
         .send();
     assert_eq!(answer.status, 202, "{answer:?}");
     demo.try_pay(&demo.session("u1"), 1.0).problem(503);
-    wait_for("not ready", Duration::from_secs(15), || {
+    wait_for("not ready", || {
         (demo.get("/readyz").send().status == 503).then_some(())
     });
-    wait_for("ready again", Duration::from_secs(20), || {
+    wait_for("ready again", || {
         (demo.get("/readyz").send().status == 200).then_some(())
     });
     demo.pay(&demo.session("u1"), 1.0);
 
     // Both changes are in the log, for everybody, although the database could not take the first.
     let mut changes = Events::open(demo.get("/api/events?type=health.changed&recent=10"));
-    let (failed, recovered) = (changes.next_data(), changes.next_data());
-    assert_eq!(
-        (&failed["status"], &failed["ready"], &failed["reasons"]),
-        (&json!("fail"), &json!(false), &json!(["locked"]))
-    );
+    // A busy machine has others to tell of in between.
+    let mut change_to = |status| {
+        let mut all = std::iter::repeat_with(|| changes.next_change());
+        all.find(|change| change["status"] == status).unwrap()
+    };
+    let (failed, recovered) = (change_to("fail"), change_to("pass"));
+    assert_eq!(failed["ready"], json!(false));
+    // The second, where the machine is so busy that the first comes late.
+    let reasons = [json!(["locked"]), json!(["timeout"])];
+    assert!(reasons.contains(&failed["reasons"]), "{failed}");
     assert_eq!(failed["rootCauses"], json!(["database"]));
     assert_eq!(failed["blocked"], json!(["ledger"]));
     assert_eq!(
@@ -148,11 +152,11 @@ fn books_that_do_not_balance_fail_the_ledger_alone() {
     let demo = Demo::start();
     demo.pay(&demo.session("u1"), 1.0);
     let other = Connection::open(demo.database()).unwrap();
-    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    other.busy_timeout(DEADLINE).unwrap();
     other
         .execute("UPDATE transactions SET amount = 1000000", [])
         .unwrap();
-    let health = wait_for("the ledger to notice", Duration::from_secs(15), || {
+    let health = wait_for("the ledger to notice", || {
         let health = demo.get("/health").send();
         (health.json()["status"] != "pass").then(|| health.json())
     });

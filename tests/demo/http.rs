@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::server::DEADLINE;
 
 /// A request to be.
 #[derive(Clone, Debug)]
@@ -253,5 +254,3 @@ impl<R: BufRead> Read for Chunked<R> {
         Ok(read)
     }
 }
-
-const DEADLINE: Duration = Duration::from_secs(20);

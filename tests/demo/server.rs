@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 
 use crate::http::{Answer, Call};
 
+/// How long anything that must come may take. Long, for a machine that does much else: only what never
+/// comes takes all of it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
+
 /// A running demo. It is killed on drop, and its data removed.
 #[derive(Debug)]
 pub(crate) struct Demo {
@@ -179,7 +183,7 @@ fn spawn(data: &Data, listen: &str, flags: &[String]) -> (Child, SocketAddr) {
             let _ = lines.send(line);
         }
     });
-    let first = first.recv_timeout(Duration::from_secs(20));
+    let first = first.recv_timeout(DEADLINE);
     let address = first
         .ok()
         .and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
@@ -208,11 +212,17 @@ fn binary() -> &'static Path {
     })
 }
 
-/// Asks until there is an answer; panics with `what` when there is none within `deadline`.
+/// Asks until there is an answer; panics with `what` when there is none.
 #[track_caller]
-pub(crate) fn wait_for<T>(
-    what: &str,
+pub(crate) fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_within(DEADLINE, what, condition)
+}
+
+/// The same, where it matters how long that takes.
+#[track_caller]
+pub(crate) fn wait_within<T>(
     deadline: Duration,
+    what: &str,
     mut condition: impl FnMut() -> Option<T>,
 ) -> T {
     let clock = Clock::new();

@@ -67,7 +67,7 @@ fn ordinary(document: &Value, record: &Record) {
     for path in ["/", "/api/status"] {
         for method in READS {
             // Health may change between the two calls.
-            wait_for("a 304", Duration::from_secs(5), || {
+            wait_for("a 304", || {
                 let first = record.send(call(&demo, method, path));
                 let tag = first.header("etag").unwrap();
                 let again = call(&demo, method, path).header("if-none-match", tag);
@@ -271,7 +271,7 @@ fn locked(record: &Record) {
             threads.spawn(|| record.send(call));
         }
     });
-    wait_for("not ready", Duration::from_secs(15), || {
+    wait_for("not ready", || {
         (demo.get("/readyz").send().status == 503).then_some(())
     });
     for path in [
@@ -297,7 +297,7 @@ fn locked(record: &Record) {
 fn while_it_starts(demo: &Demo, record: &Record) {
     let data = demo.database();
     let data = data.parent().unwrap();
-    wait_for("a start to be seen", Duration::from_secs(10), || {
+    wait_for("a start to be seen", || {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -308,9 +308,7 @@ fn while_it_starts(demo: &Demo, record: &Record) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        wait_for("it listens", Duration::from_secs(5), || {
-            std::net::TcpStream::connect(address).ok()
-        });
+        wait_for("it listens", || std::net::TcpStream::connect(address).ok());
         let answer = record.send(Call::new(address, "GET", "/startupz"));
         record.send(Call::new(address, "GET", "/api/events?wait=0"));
         starting.kill().unwrap();
@@ -335,9 +333,7 @@ fn many_readers(record: &Record) {
     // Whichever of the two comes first is never answered.
     let mut reads = vec![read().begin_slowly(), read().begin_slowly()];
     reads.iter_mut().for_each(Slow::end);
-    let second = wait_for("an answer", Duration::from_secs(10), || {
-        reads.iter().position(Slow::is_answered)
-    });
+    let second = wait_for("an answer", || reads.iter().position(Slow::is_answered));
     let answer = reads.remove(second).finish();
     answer.problem(503);
     record.keep(&read(), &answer, true);
@@ -377,7 +373,7 @@ fn drained(record: &Record) {
     // Connections are taken in turn, so those are by now.
     record.send(demo.get("/livez"));
     demo.terminate();
-    wait_for("nobody listens", Duration::from_secs(10), || {
+    wait_for("nobody listens", || {
         std::net::TcpStream::connect(demo.address())
             .is_err()
             .then_some(())
