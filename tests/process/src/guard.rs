@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 /// A shell that waits for the end of its standard input, which comes when this program dies,
 /// however it dies, then kills the group and removes the directory. Dropped in good time, it does
 /// nothing.
+///
+/// A program is there a moment before its guard: what is killed between the two leaves it behind.
 #[derive(Debug)]
 pub(crate) struct Guard(Child);
 

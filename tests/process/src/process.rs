@@ -12,8 +12,9 @@ use rustix::process::Signal;
 use crate::guard::Guard;
 use crate::{Directory, tree, wait_until};
 
-/// Signals act at once, but for a process that the kernel cannot interrupt just then.
-const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
+/// Signals act at once, but for a process that the kernel cannot interrupt just then, or that a busy
+/// machine does not let run.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running program, the processes that it has started, and the files that hold its output.
 ///
