@@ -37,7 +37,7 @@ async fn until_read(store: &impl EventStore, id: EventId) {
     stands.await.expect("what is committed can be read");
 }
 
-/// Asks until there is an answer, or for a minute.
+/// Asks until there is an answer, or the deadline has passed.
 async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> Option<T> {
     let clock = Clock::new();
     let began = clock.now();
