@@ -8,7 +8,7 @@ use fantoccini::Locator;
 
 use crate::page::{Page, serve};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript";

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 const PAGE: &str = "<!doctype html><link rel=icon href='data:,'><script>
   const seen = { opened: 0, rows: [] };

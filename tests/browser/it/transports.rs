@@ -14,7 +14,7 @@ const TRANSPORTS: [(&str, &str); 3] = [
     ("long-poll", "long-poll"),
 ];
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Waits until the page is live over this transport.
 async fn live_over(browser: &Browser, expected: &str) {
@@ -60,7 +60,7 @@ async fn a_forced_transport_shows_what_happens_and_survives_a_crash_and_a_shutdo
         written = Other::sign_in(&demo, "u1").await.pay("after a crash").await;
         wait_for_rows(&browser, &all(written)).await;
 
-        let ended = demo.terminate(Duration::from_secs(10));
+        let ended = demo.terminate(DEADLINE);
         assert!(ended.is_some_and(|status| status.success()));
         demo.restart();
         written = Other::sign_in(&demo, "u1")
