@@ -155,7 +155,11 @@ impl EventBody {
             };
             match step {
                 Step::Send(frame) => return Poll::Ready(Some(frame)),
-                Step::Park => return Poll::Pending,
+                Step::Park(replaced) => {
+                    drop(replaced);
+                    self.wait();
+                    return Poll::Pending;
+                }
                 Step::Read(question) => self.begin(self.read(*question)),
                 Step::Recheck => {
                     if let Some(work) = self.recheck() {
@@ -205,7 +209,8 @@ impl EventBody {
                     .with(|shard, slot| shard.arrived(slot, &page));
             }
             Done::Read(_, Came::Gone(bounds)) => {
-                errand.fruitless = 0;
+                // A store that says so of its own head is not asked as fast as it answers.
+                errand.fruitless += 1;
                 let gone = self
                     .connection
                     .with(|shard, slot| shard.gone(slot, &bounds));
@@ -225,6 +230,16 @@ impl EventBody {
 
     fn begin(&mut self, work: Work) {
         self.errand.get_or_insert_default().work = Some(work);
+    }
+
+    /// Waits for news: whatever was read in vain before that is no reason to be slow afterwards.
+    fn wait(&mut self) {
+        if let Some(errand) = &mut self.errand {
+            if errand.work.is_none() {
+                errand.fruitless = 0;
+                self.rest();
+            }
+        }
     }
 
     /// Keeps no room for an errand that is over.
@@ -277,7 +292,7 @@ impl EventBody {
                 watch.grant = grant;
                 self.watch = Some(watch);
             }
-            None => self.connection.with(|shard, slot| shard.revoke(slot)),
+            None => drop(self.connection.with(|shard, slot| shard.revoke(slot))),
         }
     }
 

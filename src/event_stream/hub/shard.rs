@@ -54,8 +54,8 @@ pub(crate) struct Terms {
 pub(crate) enum Step {
     /// Write this.
     Send(Bytes),
-    /// Wait: the waker is kept.
-    Park,
+    /// Wait: the waker is kept. It took the place of this one, of another task.
+    Park(Option<Waker>),
     /// Read the store, then say what came: `arrived` or `gone`.
     Read(Box<Question>),
     /// Ask whether the grant still holds.
@@ -126,8 +126,7 @@ impl<H: HandOver> Shard<H> {
             let elsewhere = slot.cursor.epoch() != ring.epoch();
             if elsewhere && slot.ahead_in == Some(self.ring_generation) {
                 // The store has moved to another epoch and this ring has not, yet.
-                slot.keep(waker);
-                return Step::Park;
+                return Step::Park(slot.keep(waker));
             }
             self.counts.demotions += u64::from(!slot.announce && !slot.replaying);
             return Step::Read(Box::new(slot.replay::<H>(self.ring_generation)));
@@ -142,10 +141,10 @@ impl<H: HandOver> Shard<H> {
             return Step::Send(encode::caught_up(slot.cursor));
         }
         slot.state = State::Parked;
-        if H::keeps_waker() {
-            slot.keep(waker);
+        match H::keeps_waker() {
+            true => Step::Park(slot.keep(waker)),
+            false => Step::Park(None),
         }
-        Step::Park
     }
 
     /// What a connection that has just opened reads first, where the ring does not go back as far as
@@ -165,10 +164,7 @@ impl<H: HandOver> Shard<H> {
         slot.touch(self.wheel.now());
         match slot.closing {
             Some(closing) => Step::Close(closing, slot.settled()),
-            None if quiet => {
-                slot.keep(waker);
-                Step::Park
-            }
+            None if quiet => Step::Park(slot.keep(waker)),
             None => rest(slot, waker),
         }
     }
@@ -268,8 +264,7 @@ fn rest(slot: &mut Slot, waker: &Waker) -> Step {
     if std::mem::take(&mut slot.beat) {
         return Step::Send(slot.settled().map_or_else(encode::comment, encode::cursor));
     }
-    slot.keep(waker);
-    Step::Park
+    Step::Park(slot.keep(waker))
 }
 
 mod lag;

@@ -103,12 +103,8 @@ impl Shared {
         opening: Opening,
         address: Option<Address>,
     ) -> Result<Connection, Unavailable> {
-        let opened = self.admit(address).map(|()| self.connect(opening, address));
-        // A drain that came between the first look and the slot has not seen the slot.
-        let opened = match self.draining.load(Ordering::Acquire) {
-            true => Err(Unavailable::Draining),
-            false => opened,
-        };
+        let opened = self.admit(address);
+        let opened = opened.and_then(|()| self.connect(opening, address));
         if let Err(why) = opened {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             self.meters.turned_away(why);
@@ -132,14 +128,20 @@ impl Shared {
         }
     }
 
-    /// Counts one more connection, if there is room for one.
-    fn admit(&self, address: Option<Address>) -> Result<(), Unavailable> {
+    /// Whether there are new streams at all.
+    fn serves(&self) -> Result<(), Unavailable> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Unavailable::Draining);
         }
-        if self.stage.load(Ordering::Acquire) != RUNNING {
-            return Err(Unavailable::Stale);
+        match self.stage.load(Ordering::Acquire) {
+            RUNNING => Ok(()),
+            _ => Err(Unavailable::Stale),
         }
+    }
+
+    /// Counts one more connection, if there is room for one.
+    fn admit(&self, address: Option<Address>) -> Result<(), Unavailable> {
+        self.serves()?;
         let most = self.settings.max_connections;
         self.connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
@@ -157,7 +159,12 @@ impl Shared {
         Ok(())
     }
 
-    fn connect(self: &Arc<Self>, opening: Opening, address: Option<Address>) -> Connection {
+    /// Gives an admitted connection its place.
+    fn connect(
+        self: &Arc<Self>,
+        opening: Opening,
+        address: Option<Address>,
+    ) -> Result<Connection, Unavailable> {
         let opened = self.opened.fetch_add(1, Ordering::Relaxed);
         let shard = match &opening.who {
             // Where their number is bounded, all streams of a user are under one lock.
@@ -173,10 +180,13 @@ impl Shared {
         };
         let mut superseded = None;
         let slot = self.lock(shard).open(opening, &mut superseded);
+        // Whatever happens from here on, its place is given back.
+        let connection = Connection::new(Arc::clone(self), shard, slot, address);
         superseded.into_iter().for_each(Waker::wake);
         self.meters.opened.add(1);
         self.gauge();
-        Connection::new(Arc::clone(self), shard, slot, address)
+        // An end of all streams that came between the first look and the slot has not seen the slot.
+        self.serves().map(|()| connection)
     }
 
     /// Takes back what a connection was counted under.
@@ -356,3 +366,87 @@ pub(super) const ENDED: u8 = 2;
 
 /// No instant: clocks count from later.
 pub(super) const NEVER: u64 = 0;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use futures::poll;
+
+    use super::*;
+    use crate::event_stream::event::NewEvent;
+    use crate::event_stream::hub::shard::Step;
+    use crate::event_stream::hub::{EventHub, Tailer};
+    use crate::event_stream::request::Start;
+    use crate::event_stream::selector::Selector;
+    use crate::event_stream::store::MemoryStore;
+
+    async fn hub() -> (Arc<Shared>, Tailer) {
+        let store = MemoryStore::new();
+        store.append(NewEvent::text("a", "").unwrap()).unwrap();
+        let (hub, mut tailer) = EventHub::builder(store).build();
+        assert!(poll!(&mut tailer).is_pending());
+        (hub.shared, tailer)
+    }
+
+    fn opening() -> Opening {
+        Opening {
+            selector: Selector::public(),
+            start: Start::Head,
+            who: None,
+            rechecks: false,
+            ages: u32::MAX,
+            expires: u32::MAX,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_opens_while_all_are_ended_is_not_left_behind() {
+        let (hub, tailer) = hub().await;
+        hub.admit(None).unwrap();
+        drop(tailer);
+        // Nobody would ever come for this one again.
+        let late = hub.connect(opening(), None);
+        assert_eq!(late.err(), Some(Unavailable::Stale));
+        assert_eq!(hub.connections.load(Ordering::Relaxed), 0);
+    }
+
+    /// A task that only its wakers keep alive, as with small executors, and what it owned goes with it:
+    /// another stream, say, whose place is then given back.
+    struct Task {
+        hub: Arc<Shared>,
+        could: Arc<AtomicBool>,
+    }
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Task {
+        fn drop(&mut self) {
+            let could = self.hub.shards[0].try_lock().is_ok();
+            self.could.store(could, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_goes_to_another_task_may_end_the_one_that_it_came_from() {
+        let (hub, _tailer) = hub().await;
+        let stream = hub.open(opening(), None).unwrap();
+        let parks = |waker: &Waker| {
+            while !matches!(
+                stream.with(|shard, slot| shard.poll(slot, waker)),
+                Step::Park(_)
+            ) {}
+        };
+        let could = Arc::new(AtomicBool::new(false));
+        let first = Task {
+            hub: Arc::clone(&hub),
+            could: Arc::clone(&could),
+        };
+        parks(&Waker::from(Arc::new(first)));
+        parks(Waker::noop());
+        assert_eq!(Arc::strong_count(&could), 1, "the first task is gone");
+        assert!(could.load(Ordering::Relaxed), "with the shard unlocked");
+    }
+}

@@ -257,11 +257,12 @@ impl Slot {
         self.state = State::Walk;
     }
 
-    /// Keeps the waker of the task that polls it.
-    pub(super) fn keep(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(known) => known.clone_from(waker),
-            None => self.waker = Some(waker.clone()),
+    /// Keeps the waker of the task that polls it. Answers that of another task, which polled it before.
+    #[must_use = "it is dropped after the lock is released, since a waker may do anything when it is"]
+    pub(super) fn keep(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.waker.replace(waker.clone()),
         }
     }
 }

@@ -387,7 +387,7 @@ impl<H: HandOver> World<H> {
             self.seen.renewed_hand_overs += u64::from(before.1 < met.1);
         }
         match step {
-            Step::Park => {
+            Step::Park(_) => {
                 let head = shard.head();
                 let last = self.clients[client].last;
                 let ahead = |(last, head): (EventId, EventId)| last.position() > head.position();

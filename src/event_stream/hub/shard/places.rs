@@ -89,12 +89,11 @@ impl<H: HandOver> Shard<H> {
         }
     }
 
-    /// Ends one connection: what it was granted no longer holds.
-    pub(crate) fn revoke(&mut self, id: u32) {
-        if let Some(slot) = self.slots.get_mut(id as usize) {
-            // It is being polled: there is nobody to wake.
-            let _ = end(slot, Closing::Revoked, self.wheel.now(), &mut self.counts);
-        }
+    /// Ends one connection, which is being polled: what it was granted no longer holds. What is returned
+    /// need not be woken, and is dropped after the lock is released.
+    pub(crate) fn revoke(&mut self, id: u32) -> Option<Waker> {
+        let slot = self.slots.get_mut(id as usize)?;
+        end(slot, Closing::Revoked, self.wheel.now(), &mut self.counts)
     }
 
     /// Ends the streams that were granted to `who`, and answers how many.

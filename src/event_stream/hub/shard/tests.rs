@@ -54,7 +54,7 @@ fn data(shard: &mut Shard, slot: u32) -> Vec<String> {
     let mut found = Vec::new();
     loop {
         match shard.poll(slot, Waker::noop()) {
-            Step::Park => return found,
+            Step::Park(_) => return found,
             Step::Send(frame) => {
                 let blocks = parse(std::str::from_utf8(&frame).unwrap());
                 found.extend(blocks.into_iter().filter_map(|block| Some(block.fired?.1)));
@@ -113,7 +113,7 @@ fn several_events_leave_as_one_frame_up_to_its_bound() {
             matches!(shard.poll(slot, Waker::noop()), Step::Send(frame) if frame.len() < 16_384)
         );
     }
-    assert!(matches!(shard.poll(slot, Waker::noop()), Step::Park));
+    assert!(matches!(shard.poll(slot, Waker::noop()), Step::Park(_)));
 }
 
 /// Found by the model: the frame that was built last is kept by class number, and the number of a
