@@ -28,6 +28,8 @@ pub(super) struct Index {
     by_user: Map<Arc<str>, Few<Posting>>,
     /// By slot: its class, and its place among the members.
     places: Vec<(u32, u32)>,
+    /// Classes that the rest of a burst passes over.
+    spent: Vec<u32>,
 }
 
 /// What all members of a class have in common.
@@ -43,6 +45,8 @@ struct Key {
 struct Class {
     key: Key,
     members: Few<u32>,
+    /// All members have been told of so much of this burst that they look for the rest themselves.
+    spent: bool,
 }
 
 /// A connection under the name of a user: its slot, and why it is there. One list serves both ways
@@ -114,23 +118,29 @@ impl Index {
     }
 
     /// Visits each connection that gets an event with this address, once.
-    pub(super) fn recipients(&self, event: &Address, mut visit: impl FnMut(u32)) {
+    ///
+    /// `visit` answers whether the connection has no need to be told of further events. A class of
+    /// which that is true of all is passed over until [`burst_over`](Self::burst_over): else a burst
+    /// of events to everyone would visit everyone for each of them, with the shard locked.
+    pub(super) fn recipients(&mut self, event: &Address, mut visit: impl FnMut(u32) -> bool) {
         let topic = event.topic.as_ref().and_then(|it| self.by_topic.get(it));
         let kind = self.by_type.get(&event.kind);
         let named = topic.into_iter().chain(kind).chain([&self.unnamed]);
-        for class in named.flat_map(Few::as_slice) {
-            let class = &self.classes[*class as usize];
+        for number in named.flat_map(Few::as_slice) {
+            let class = &mut self.classes[*number as usize];
             let audience = match event.user {
                 None => class.key.public,
                 Some(_) => class.key.everyone,
             };
-            if audience && class.key.admits(event) {
-                class
-                    .members
-                    .as_slice()
-                    .iter()
-                    .copied()
-                    .for_each(&mut visit);
+            if !audience || class.spent || !class.key.admits(event) {
+                continue;
+            }
+            class.spent = true;
+            for member in class.members.as_slice() {
+                class.spent &= visit(*member);
+            }
+            if class.spent {
+                self.spent.push(*number);
             }
         }
         let own = event.user.as_ref().and_then(|user| self.by_user.get(user));
@@ -140,6 +150,13 @@ impl Index {
             if posting.is(Posting::READS) && class.key.admits(event) {
                 visit(slot);
             }
+        }
+    }
+
+    /// The next event is visited upon everyone again.
+    pub(super) fn burst_over(&mut self) {
+        for class in self.spent.drain(..) {
+            self.classes[class as usize].spent = false;
         }
     }
 
@@ -161,7 +178,11 @@ impl Index {
             return *class;
         }
         let members = Few::default();
-        let class = self.classes.insert(Class { key, members });
+        let class = self.classes.insert(Class {
+            key,
+            members,
+            spent: false,
+        });
         self.post(index(class));
         index(class)
     }
@@ -316,7 +337,11 @@ mod tests {
             }
             for event in &events {
                 let mut found = Vec::new();
-                index.recipients(event, |slot| found.push(slot));
+                index.recipients(event, |slot| {
+                    found.push(slot);
+                    slot % 2 == 0
+                });
+                index.burst_over();
                 found.sort_unstable();
                 let mut expected: Vec<_> = live
                     .iter()

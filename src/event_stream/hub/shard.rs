@@ -221,13 +221,17 @@ impl<H: HandOver> Shard<H> {
             let event = EventId::new(ring.epoch(), entry.position);
             let slots = &mut self.slots;
             self.index.recipients(&entry.address, |id| {
-                if let Some(slot) = slots.get_mut(id as usize) {
-                    #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as in Ring")]
-                    wakers.extend(slot.notify::<H>(event, head_before, number as u32, now));
-                }
+                let Some(slot) = slots.get_mut(id as usize) else {
+                    return true;
+                };
+                #[expect(clippy::cast_possible_truncation, reason = "modulo 2^32, as in Ring")]
+                wakers.extend(slot.notify::<H>(event, head_before, number as u32, now));
+                // Who scans finds the rest, and nobody stops scanning while the lock is held.
+                slot.state == State::Walk
             });
             ring.push(entry);
         }
+        self.index.burst_over();
         ring.advance(head);
         self.counts.wakes += (wakers.len() - woken) as u64;
     }

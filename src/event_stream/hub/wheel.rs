@@ -31,7 +31,8 @@ impl Wheel {
     /// Fires for `slot` at the tick `due`, or at the next one if that has passed.
     pub(super) fn file(&mut self, slot: u32, generation: u32, due: u32) {
         // What lies beyond a turn waits in the farthest bucket, and is filed again from there.
-        let bucket = due.clamp(self.now + 1, self.now + BUCKETS - 1) % BUCKETS;
+        let within = |ticks| self.now.saturating_add(ticks);
+        let bucket = due.clamp(within(1), within(BUCKETS - 1)) % BUCKETS;
         let timer = Timer {
             slot,
             generation,
@@ -40,26 +41,22 @@ impl Wheel {
         self.buckets[bucket as usize].push(timer);
     }
 
-    /// Moves to the tick `to`, and calls `fire` for what fell due. It answers when the slot is due
-    /// again, or `None` when the slot is no longer that connection's.
-    pub(super) fn advance(&mut self, to: u32, mut fire: impl FnMut(u32, u32) -> Option<u32>) {
+    /// Moves to the tick `to`, and calls `visit` with slot, generation and tick of what fell due, and of
+    /// what waits for another turn of the wheel. It answers when the slot is due (again), or `None`
+    /// when the slot is no longer that connection's, which is forgotten with this turn.
+    pub(super) fn advance(&mut self, to: u32, mut visit: impl FnMut(u32, u32, u32) -> Option<u32>) {
         // After a suspension of the machine each bucket is visited once.
         let steps = to.saturating_sub(self.now).min(BUCKETS);
-        let first = to.saturating_sub(steps) + 1;
         self.now = self.now.max(to);
-        for tick in first..first + steps {
-            let timers = std::mem::take(&mut self.buckets[(tick % BUCKETS) as usize]);
+        for before in to - steps..to {
+            let timers = std::mem::take(&mut self.buckets[((before + 1) % BUCKETS) as usize]);
             for Timer {
                 slot,
                 generation,
                 due,
             } in timers
             {
-                let due = match due > to {
-                    true => Some(due),
-                    false => fire(slot, generation),
-                };
-                if let Some(due) = due {
+                if let Some(due) = visit(slot, generation, due) {
                     self.file(slot, generation, due);
                 }
             }
@@ -73,9 +70,19 @@ const BUCKETS: u32 = 64;
 mod tests {
     use super::*;
 
+    impl Wheel {
+        /// How many timers are filed.
+        pub(in crate::event_stream::hub) fn filed(&self) -> usize {
+            self.buckets.iter().map(Vec::len).sum()
+        }
+    }
+
     fn fired(wheel: &mut Wheel, to: u32) -> Vec<u32> {
         let mut fired = Vec::new();
-        wheel.advance(to, |slot, _| {
+        wheel.advance(to, |slot, _, due| {
+            if due > to {
+                return Some(due);
+            }
             fired.push(slot);
             None
         });
@@ -119,12 +126,22 @@ mod tests {
         wheel.file(1, 7, 0);
         let mut ticks = Vec::new();
         for tick in 1..10 {
-            wheel.advance(tick, |_, generation| {
+            wheel.advance(tick, |_, generation, _| {
                 assert_eq!(generation, 7);
                 ticks.push(tick);
                 Some(tick + 3)
             });
         }
         assert_eq!(ticks, [1, 4, 7]);
+    }
+
+    #[test]
+    fn the_last_tick_of_all_is_reached_without_a_panic() {
+        let mut wheel = Wheel::new();
+        wheel.file(1, 0, u32::MAX);
+        assert_eq!(fired(&mut wheel, u32::MAX - 1), [0; 0]);
+        assert_eq!(fired(&mut wheel, u32::MAX), [1]);
+        wheel.file(2, 0, u32::MAX);
+        assert_eq!(fired(&mut wheel, u32::MAX), [0; 0]);
     }
 }

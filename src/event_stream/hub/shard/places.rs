@@ -124,11 +124,14 @@ impl<H: HandOver> Shard<H> {
             ring.tick(to);
         }
         let (slots, terms, counts) = (&mut self.slots, self.terms, &mut self.counts);
-        self.wheel.advance(to, |id, generation| {
+        self.wheel.advance(to, |id, generation, due| {
             let slot = slots.get_mut(id as usize)?;
-            // A slot that is due later has been filed for then.
-            if slot.generation != generation || slot.due > to || slot.closing.is_some() {
+            // A slot that is due at another tick has been filed for that.
+            if slot.generation != generation || slot.due != due || slot.closing.is_some() {
                 return None;
+            }
+            if due > to {
+                return Some(due);
             }
             let stalls = slot
                 .neglected_since()

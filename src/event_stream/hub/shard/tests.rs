@@ -251,9 +251,12 @@ fn publishing_to_one_user_among_ten_thousand_looks_at_one_connection() {
         let selector = Selector::public().only_users([Arc::clone(&user)]);
         index.insert(slot, &selector, Some(&user));
     }
-    let visits = |event: NewEvent| {
+    let mut visits = |event: NewEvent| {
         let mut visits = 0;
-        index.recipients(&event.into_address(), |_| visits += 1);
+        index.recipients(&event.into_address(), |_| {
+            visits += 1;
+            false
+        });
         visits
     };
     assert_eq!(visits(event("a").for_user("user 7777")), 1);
@@ -294,6 +297,59 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
     assert_eq!(third, first);
     let fourth = join(&mut shard);
     assert!(ended(&mut shard, second) && !ended(&mut shard, third) && !ended(&mut shard, fourth));
+}
+
+/// A reader whom events no longer concern, since another process has shown it more, takes part in the
+/// burst only from where it stands.
+#[test]
+fn a_burst_visits_those_who_scan_no_more_and_misses_nobody() {
+    let mut shard = shard(64);
+    let readers = [(); 3].map(|()| open(&mut shard, Selector::public()));
+    let ahead = shard.open(opening(Start::After(id(25))), &mut None);
+    let Step::Read(_) = shard.poll(ahead, Waker::noop()) else {
+        panic!("only the store knows whether the log goes that far");
+    };
+    shard.arrived(ahead, &Page::new(Vec::new(), id(25)));
+    assert_eq!(data(&mut shard, ahead).len(), 1, "caught up");
+    for first in [11, 41] {
+        publish(&mut shard, first..=first + 29, &event("a"));
+        let told = |from: u64| (from..=first + 29).map(|at| at.to_string());
+        for reader in readers {
+            assert_eq!(data(&mut shard, reader), told(first).collect::<Vec<_>>());
+        }
+        let expected: Vec<_> = told(first.max(26)).collect();
+        assert_eq!(data(&mut shard, ahead), expected);
+    }
+    let visits = |shard: &mut Shard| {
+        let mut visits = 0;
+        let address = event("a").into_address();
+        shard.index.recipients(&address, |_| {
+            visits += 1;
+            true
+        });
+        visits
+    };
+    assert_eq!((visits(&mut shard), visits(&mut shard)), (4, 0));
+    shard.index.burst_over();
+    assert_eq!(visits(&mut shard), 4);
+}
+
+#[test]
+fn of_connections_that_are_gone_no_timer_is_kept_however_far_off_it_was() {
+    let mut shard = Shard::<Proved>::new(Terms {
+        keep_alive: u32::MAX,
+        ..TERMS
+    });
+    let stays = shard.open(opening(Start::Head), &mut None);
+    for _ in 0..100 {
+        let slot = shard.open(opening(Start::Head), &mut None);
+        shard.close(slot);
+    }
+    for tick in 1..=64 {
+        shard.tick(tick, &mut Vec::new());
+    }
+    assert_eq!(shard.wheel.filed(), 1);
+    assert!(shard.slots.contains(stays as usize));
 }
 
 const TERMS: Terms = Terms {
