@@ -75,15 +75,16 @@ impl<S: EventStore> EventHubBuilder<S> {
     }
 
     /// When clients come back after a broken connection: 3 s, a third more or less for each; never
-    /// less than 100 ms.
+    /// less than 100 ms, never more than a day.
     pub fn retry(mut self, after: Duration) -> Self {
-        self.settings.retry = after.max(Duration::from_millis(100));
+        self.settings.retry = after.clamp(Duration::from_millis(100), DAY);
         self
     }
 
-    /// Over how long the clients of a drained process are told to spread: 5 s, never less than 1 s.
+    /// Over how long the clients of a drained process are told to spread: 5 s, never less than 1 s, never
+    /// more than a day.
     pub fn drain_over(mut self, spread: Duration) -> Self {
-        self.settings.drain_over = spread.max(Duration::from_secs(1));
+        self.settings.drain_over = spread.clamp(Duration::from_secs(1), DAY);
         self
     }
 
@@ -203,3 +204,6 @@ impl<S: EventStore> EventHubBuilder<S> {
         (EventHub { shared }, tailer)
     }
 }
+
+/// The longest that a client is told to stay away.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -107,7 +107,8 @@ impl Reads {
     /// client that stops reading keeps no turn that others wait for.
     pub(super) fn push_on(&self) {
         let under_way = self.under_way.lock();
-        let answers: Vec<_> = under_way.values().filter_map(WeakShared::upgrade).collect();
+        let answers = under_way.values().filter_map(|(_, weak)| weak.upgrade());
+        let answers: Vec<_> = answers.collect();
         drop(under_way);
         for answer in answers {
             // Who asked is told by its own waker.
@@ -125,33 +126,30 @@ impl Reads {
     /// The read that answers `question`, and whether it had begun before.
     fn join(&self, question: &Question) -> (Shared<Reading>, bool) {
         let mut under_way = self.under_way.lock();
-        if let Some(answer) = under_way.get(question).and_then(WeakShared::upgrade) {
+        let known = under_way.get(question);
+        if let Some(answer) = known.and_then(|(_, weak)| weak.upgrade()) {
             self.told.shared.fetch_add(1, Ordering::Relaxed);
             return (answer, true);
         }
-        self.told.asked.fetch_add(1, Ordering::Relaxed);
+        let number = self.told.asked.fetch_add(1, Ordering::Relaxed);
         self.told.meters.read();
         let (store, turns) = (Arc::clone(&self.store), Arc::clone(&self.turns));
         let told = Arc::clone(&self.told);
         let entry = Entry {
             under_way: Arc::clone(&self.under_way),
             question: question.clone(),
+            number,
         };
         let answer = async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await.ok();
-            let read = AssertUnwindSafe(read(&*store, &entry.question)).catch_unwind();
-            let failure = match read.await {
-                Ok(Ok(came)) => return came,
-                Ok(Err(error)) => Some(error),
-                // Somebody else may have moved it on, who is not to be torn down by it.
-                Err(_) => None,
+            // Somebody else may have moved it on, who is not to be torn down by what the host does.
+            let error = match unharmed(read(&*store, &entry.question)).await {
+                Ok(came) => return came,
+                Err(error) => error,
             };
             told.failed.fetch_add(1, Ordering::Relaxed);
             told.meters.failed();
-            let error = failure
-                .as_deref()
-                .map_or("a panic".to_owned(), ToString::to_string);
             emit!(
                 debug,
                 { error = error },
@@ -160,7 +158,8 @@ impl Reads {
             Came::Failed
         };
         let answer = answer.boxed().shared();
-        under_way.extend(answer.downgrade().map(|weak| (question.clone(), weak)));
+        let weak = answer.downgrade().map(|weak| (number, weak));
+        under_way.extend(weak.map(|weak| (question.clone(), weak)));
         (answer, false)
     }
 }
@@ -171,7 +170,8 @@ type Reading = BoxFuture<'static, Came>;
 #[derive(Default)]
 struct UnderWay(Mutex<Answers>);
 
-type Answers = HashMap<Question, WeakShared<Reading>, RandomState>;
+/// Each under what it answers, with its number.
+type Answers = HashMap<Question, (u64, WeakShared<Reading>), RandomState>;
 
 impl UnderWay {
     fn lock(&self) -> MutexGuard<'_, Answers> {
@@ -183,13 +183,29 @@ impl UnderWay {
 struct Entry {
     under_way: Arc<UnderWay>,
     question: Question,
+    number: u64,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let ended = self.under_way.lock().remove(&self.question);
+        let mut under_way = self.under_way.lock();
+        // While this one was being given up, somebody may have begun it anew.
+        let own = under_way.get(&self.question);
+        let own = own.is_some_and(|(number, _)| *number == self.number);
+        let ended = own.then(|| under_way.remove(&self.question));
+        drop(under_way);
         drop(ended);
     }
+}
+
+/// What a read of the host's store comes to. A panic in it, and one in the text of its error, is an
+/// error like others.
+pub(super) async fn unharmed<T>(
+    read: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, String> {
+    let read = async { read.await.map_err(|error| error.to_string()) };
+    let read = AssertUnwindSafe(read).catch_unwind().await;
+    read.unwrap_or_else(|_| Err("a panic".to_owned()))
 }
 
 async fn read(store: &dyn DynStore, question: &Question) -> Result<Came, BoxError> {
@@ -314,6 +330,65 @@ mod tests {
         assert!(matches!(next.await, Came::Page(..)));
         assert!(matches!(stuck.await, Came::Page(..)));
         assert!(reads.under_way.lock().is_empty());
+    }
+
+    type Act = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+    /// Never answers, and acts when a read is given up.
+    struct GivenUp(Act);
+
+    struct Parting(Act);
+
+    impl Drop for Parting {
+        fn drop(&mut self) {
+            if let Some(act) = self.0.lock().unwrap().take() {
+                act();
+            }
+        }
+    }
+
+    impl EventStore for GivenUp {
+        type Error = std::convert::Infallible;
+
+        async fn bounds(&self) -> Result<Bounds, Self::Error> {
+            std::future::pending().await
+        }
+
+        async fn read_after(
+            &self,
+            _: EventId,
+            _: &Selector,
+            _: usize,
+        ) -> Result<Read, Self::Error> {
+            let _parting = Parting(Arc::clone(&self.0));
+            std::future::pending().await
+        }
+
+        async fn find_recent(&self, _: &Selector, _: usize) -> Result<Page, Self::Error> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_is_given_up_does_not_hide_the_one_that_took_its_place() {
+        let act = Act::default();
+        let reads = Arc::new(Reads::new(Arc::new(GivenUp(Arc::clone(&act))), 4));
+        let question = after(EventId::new(
+            crate::event_stream::id::Epoch::new(1),
+            Position::START,
+        ));
+        let (first, _) = reads.join(&question);
+        assert!(first.clone().now_or_never().is_none());
+        let kept = Arc::new(Mutex::new(None));
+        let (again, also, keep) = (Arc::clone(&reads), question.clone(), Arc::clone(&kept));
+        *act.lock().unwrap() = Some(Box::new(move || {
+            *keep.lock().unwrap() = Some(again.join(&also));
+        }));
+        drop(first);
+        let joined = kept.lock().unwrap().as_ref().map(|(_, joined)| *joined);
+        assert_eq!(joined, Some(false), "the former was over");
+        let (_, joined) = reads.join(&question);
+        assert!(joined, "the present one is not");
     }
 
     #[tokio::test]

@@ -1,20 +1,21 @@
 //! The one reader of the store that feeds all streams, and the one timer that drives them.
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::join;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::reads::unharmed;
 use super::replay::scanned;
 use super::ring::{Entry, Ring};
 use super::shared::{ENDED, RUNNING, Shared, TICK};
@@ -87,15 +88,16 @@ impl fmt::Debug for Tailer {
 /// Follows the log. The pauses grow while there is nothing new, and while the store fails.
 async fn tail(hub: &Shared) {
     let everything = Selector::everything();
-    let mut hints = Some(hub.store.hints());
+    let mut hints = catch_unwind(AssertUnwindSafe(|| hub.store.hints())).ok();
     let mut outage = Outage::default();
     let mut head = prime(hub, &mut outage).await;
+    let mut primed = hub.settings.clock.now();
     let mut pause = hub.settings.poll_busy;
     let mut hinted = false;
     loop {
         let before = head;
         hub.tail_meters.read();
-        match hub.store.read_after(head, &everything, PAGE).await {
+        match unharmed(hub.store.read_after(head, &everything, PAGE)).await {
             Ok(Read::Page(page)) => {
                 outage.over(hub);
                 head = ingest(hub, head, page);
@@ -106,9 +108,13 @@ async fn tail(hub: &Shared) {
                     {},
                     "the event log was trimmed or replaced under its reader"
                 );
+                // Everyone is woken by it: not as often as a store can say so.
+                let since = hub.settings.clock.now().since(primed);
+                sleep(hub.settings.poll_busy.saturating_sub(since)).await;
                 head = prime(hub, &mut outage).await;
+                primed = hub.settings.clock.now();
             }
-            Err(error) => outage.pause(hub, &*error).await,
+            Err(error) => outage.pause(hub, &error).await,
         }
         if head != before {
             // A page is short: there may be more at once.
@@ -125,7 +131,7 @@ async fn tail(hub: &Shared) {
         }
         hinted = wait(&mut hints, pause).await;
         if !hinted {
-            pause = (pause * 2).min(hub.settings.poll_idle);
+            pause = pause.saturating_mul(2).min(hub.settings.poll_idle);
         }
     }
 }
@@ -136,10 +142,11 @@ async fn wait(hints: &mut Option<BoxStream<'_, ()>>, pause: Duration) -> bool {
         sleep(pause).await;
         return false;
     };
-    match timeout(pause, stream.next()).await {
-        Ok(Some(())) => true,
+    let hint = AssertUnwindSafe(stream.next()).catch_unwind();
+    match timeout(pause, hint).await {
+        Ok(Ok(Some(()))) => true,
         Err(_) => false,
-        Ok(None) => {
+        Ok(Ok(None) | Err(_)) => {
             *hints = None;
             sleep(pause).await;
             false
@@ -152,7 +159,7 @@ async fn wait(hints: &mut Option<BoxStream<'_, ()>>, pause: Duration) -> bool {
 async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
     loop {
         hub.tail_meters.read();
-        match newest(hub).await {
+        match unharmed(newest(hub)).await {
             Ok(Some(ring)) => {
                 outage.over(hub);
                 let head = ring.head();
@@ -160,7 +167,7 @@ async fn prime(hub: &Shared, outage: &mut Outage) -> EventId {
                 return head;
             }
             Ok(None) => sleep(hub.settings.poll_busy).await,
-            Err(error) => outage.pause(hub, &*error).await,
+            Err(error) => outage.pause(hub, &error).await,
         }
     }
 }
@@ -221,13 +228,14 @@ struct Outage {
 }
 
 impl Outage {
-    async fn pause(&mut self, hub: &Shared, error: &(dyn Error + Send + Sync)) {
+    async fn pause(&mut self, hub: &Shared, error: &str) {
         if self.failures == 0 {
             emit!(warn, {}, "the event log cannot be read: trying again");
         }
         emit!(debug, { error = error }, "reading the event log failed");
-        let growing = hub.settings.poll_busy * (1 << self.failures.min(8));
-        self.failures += 1;
+        let growing = hub.settings.poll_busy;
+        let growing = growing.saturating_mul(1 << self.failures.min(8));
+        self.failures = self.failures.saturating_add(1);
         hub.failed_reads.fetch_add(1, Ordering::Relaxed);
         hub.tail_meters.failed();
         sleep(rand::jitter(growing.min(MOST_PAUSE), 20)).await;

@@ -58,7 +58,7 @@ mod witness;
 ///    cursor for a roll-back.
 /// 7. **Cancellation.** Any future may be dropped at any await, and reads change nothing.
 /// 8. **Errors** are taken as an outage: the read is tried again, with a growing pause, and the
-///    streams stay open.
+///    streams stay open. So is a panic.
 ///
 /// What breaks it costs events, silently. The `conformance` suite (feature `test-util`) checks it.
 ///

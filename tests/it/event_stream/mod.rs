@@ -7,6 +7,7 @@ use bartizan::event_stream::{EventHub, EventHubBuilder, EventStream, MemoryStore
 
 use self::reader::Reader;
 
+mod broken;
 mod conformance;
 mod delivery;
 mod fuzz;
