@@ -6,6 +6,7 @@
 //! same topic; and so does ending all streams of one user.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -44,6 +45,8 @@ struct Key {
 #[derive(Debug)]
 struct Class {
     key: Key,
+    /// The key's digest: clients choose what they name, and could make keys that are alike up to the end.
+    digest: u64,
     members: Few<u32>,
     /// All members have been told of so much of this burst that they look for the rest themselves.
     spent: bool,
@@ -173,13 +176,16 @@ impl Index {
             Posted::Types(names) => names.first().and_then(|name| self.by_type.get(name)),
             Posted::Unnamed => Some(&self.unnamed),
         };
+        let digest = self.by_topic.hasher().hash_one(&key);
+        let same = |class: &Class| class.digest == digest && class.key == key;
         let mut alike = alike.into_iter().flat_map(Few::as_slice);
-        if let Some(class) = alike.find(|class| self.classes[**class as usize].key == key) {
+        if let Some(class) = alike.find(|class| same(&self.classes[**class as usize])) {
             return *class;
         }
         let members = Few::default();
         let class = self.classes.insert(Class {
             key,
+            digest,
             members,
             spent: false,
         });
