@@ -6,14 +6,15 @@ pub use self::stats::HubStats;
 pub use self::tailer::Tailer;
 
 pub(super) use self::addresses::Address;
+pub(super) use self::admit::Unavailable;
 pub(super) use self::connection::Connection;
 pub(super) use self::frame::Frames;
 pub(super) use self::reads::{Came, From, Question};
 pub(super) use self::shard::Step;
-pub(super) use self::shared::Unavailable;
 pub(super) use self::slot::{Closing, Opening};
 
 mod addresses;
+mod admit;
 mod builder;
 mod connection;
 mod few;

@@ -3,7 +3,8 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::shared::{TICK, Unavailable};
+use super::admit::Unavailable;
+use super::shared::TICK;
 use super::slot::Closing;
 use crate::trace::{Counter, Gauge};
 
