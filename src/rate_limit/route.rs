@@ -288,11 +288,11 @@ mod tests {
     #[test]
     fn a_template_may_be_encoded_as_the_path_is() {
         // axum matches paths as they arrive, so this is how its routes are written.
-        let rule = Route::any("/caf%C3%A9/a%20b");
-        assert!(matches(rule.clone(), "GET", "/caf%c3%a9/a%20b", None));
-        assert!(matches(rule.clone(), "GET", "/c%61f%c3%a9/a%20b", None));
-        assert!(matches(rule.clone(), "GET", "/x", Some("/caf%C3%A9/a%20b")));
-        assert!(!matches(rule, "GET", "/caf%C3%A9/a%2520b", None));
+        let rule = Route::any("/the%C3%A9/a%20b");
+        assert!(matches(rule.clone(), "GET", "/the%c3%a9/a%20b", None));
+        assert!(matches(rule.clone(), "GET", "/th%65%c3%a9/a%20b", None));
+        assert!(matches(rule.clone(), "GET", "/x", Some("/the%C3%A9/a%20b")));
+        assert!(!matches(rule, "GET", "/the%C3%A9/a%2520b", None));
     }
 
     #[test]
