@@ -7,9 +7,11 @@
 //!    killed, so that nothing is dropped, a small guard process notices and cleans up instead.
 //! 4. A [`Server`] is a process with a port and a directory, that can be killed and started again on
 //!    both.
-//! 5. [`wait_until`] is how a test waits: for a condition, with a deadline.
+//! 5. [`example`] builds the demo for those who start it.
+//! 6. [`wait_until`] is how a test waits: for a condition, with a deadline.
 
 mod directory;
+mod example;
 mod guard;
 mod port;
 mod process;
@@ -19,6 +21,7 @@ pub mod tree;
 mod wait;
 
 pub use self::directory::Directory;
+pub use self::example::example;
 pub use self::port::free_port;
 pub use self::process::Process;
 pub use self::program::find_program;

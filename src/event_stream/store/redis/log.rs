@@ -402,7 +402,7 @@ const LEAST_SCANNED: usize = 256;
 /// The same where the newest are sought, which may be all of the log.
 const RECENT_SCANNED: usize = 1024;
 
-/// Entries that `prune.lua` takes away at once.
+/// Entries that `log.lua` takes away at once when it prunes.
 const PRUNED: u64 = 128;
 
 #[cfg(test)]
@@ -440,6 +440,12 @@ mod tests {
         fn get_db(&self) -> i64 {
             0
         }
+    }
+
+    #[test]
+    fn a_short_batch_is_short_to_the_script_as_well() {
+        let batch = format!("'COUNT', {PRUNED})) do");
+        assert!(include_str!("log.lua").contains(&batch));
     }
 
     #[tokio::test]

@@ -1,13 +1,12 @@
 //! A demo as a process, built with all its features.
 
-use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use bartizan_process::{Directory, Kind, Process, Server};
+use bartizan_process::{Directory, Kind, Process, Server, example};
 
 use crate::DEADLINE;
 
@@ -147,42 +146,8 @@ const LIMITS: [&str; 4] = [
     "100000",
 ];
 
-/// Builds the demo with its features, once for each test program, and keeps a copy: the demo without
-/// them is built to the same place.
+/// The demo with its features, built once for each test program.
 pub(super) fn binary() -> &'static Path {
-    static BINARY: OnceLock<(Directory, PathBuf)> = OnceLock::new();
-    let (_, path) = BINARY.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        // As `cargo test` sets it. Without it, in a test program that is run by hand, rustup gives each
-        // dependency the toolchain that it is developed with.
-        if let Some(toolchain) = option_env!("RUSTUP_TOOLCHAIN") {
-            cargo.env("RUSTUP_TOOLCHAIN", toolchain);
-        }
-        let built = cargo
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "bartizan",
-                "--example",
-                "demo",
-            ])
-            .args(["--features", "postgres,redis"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .expect("cargo, which built this test, is still there");
-        let complaint = String::from_utf8_lossy(&built.stderr);
-        assert!(
-            built.status.success(),
-            "the demo does not compile:\n{complaint}"
-        );
-        // This program is `target/debug/deps/backends-..`.
-        let this = std::env::current_exe().expect("a running program has a path");
-        let profile = this.ancestors().nth(2).expect("cargo's layout");
-        let kept = Directory::new("demo-program");
-        let path = kept.join("demo");
-        fs::copy(profile.join("examples/demo"), &path).expect("it was built there");
-        (kept, path)
-    });
-    path
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| example("demo", &["postgres", "redis"]))
 }
