@@ -45,3 +45,17 @@ impl Scripts {
         }
     }
 }
+
+/// Entries that pruning takes away at once.
+pub(super) const PRUNED: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_batch_is_short_to_the_script_as_well() {
+        let batch = format!("'COUNT', {PRUNED})) do");
+        assert!(include_str!("log.lua").contains(&batch));
+    }
+}
