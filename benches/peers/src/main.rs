@@ -8,6 +8,7 @@
 //! `--json FILE` writes what is printed, and `--svg DIR` a chart of each table. Any other argument
 //! picks the tables whose titles contain it.
 
+mod by_hand;
 mod harness;
 mod health;
 mod rate_limit;

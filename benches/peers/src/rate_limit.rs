@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum_governor::extractor::PeerIp;
 use axum_governor::nz;
 use bartizan::rate_limit::{Headers, Policy, Quota, RateLimitLayer, key};
+use http::header::HeaderValue;
 use http::{Request, StatusCode};
 use tower::Layer;
 use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;
 
+use crate::by_hand::{ByHand, Cells};
 use crate::harness::Contest;
 use crate::request::{client, handler, request, runtime};
 
@@ -29,6 +31,7 @@ pub fn allowed() -> Contest {
     let ours = ours(Quota::per_second(MANY), Headers::Off);
     Contest::new("rate limit, allowed, no fields", page, StatusCode::OK)
         .floor("the bare service", handler())
+        .with("by hand, with no choices", by_hand(()).layer(handler()))
         .with("tower, one limit for everybody", tower.layer(handler()))
         .with(
             "tower_governor",
@@ -46,8 +49,13 @@ pub fn allowed_with_headers() -> Contest {
         .finish()
         .expect("neither is zero");
     let ours = ours(Quota::per_second(MANY), Headers::Always);
+    // As if made at run time: bytes that are shared.
+    let policy =
+        HeaderValue::from_bytes(b"\"peers\";q=1000000000;w=1").expect("visible characters");
+    let by_hand = by_hand(policy);
     Contest::new("rate limit, allowed, with fields", page, StatusCode::OK)
         .floor("the bare service", handler())
+        .with("by hand, with no choices", by_hand.layer(handler()))
         .with(
             "tower_governor",
             GovernorLayer::new(governor).layer(handler()),
@@ -92,6 +100,10 @@ fn axum_governor(quota: axum_governor::Quota) -> axum_governor::GovernorLayer<Ip
         .quota_default(quota)
         .finish();
     axum_governor::GovernorLayer::new(config.expect("a quota and whose it is"))
+}
+
+fn by_hand<T>(tell: T) -> ByHand<T> {
+    ByHand::new(Cells::new(1 << 16, 1, MANY), tell)
 }
 
 fn ours(quota: Quota, headers: Headers) -> RateLimitLayer {

@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;
 
+use crate::by_hand::Cells;
 use crate::harness::{self, Effort, RATIO, median};
 use crate::report::{Cell, Row, Table};
 use crate::request::{call, client, handler, request_from};
@@ -31,7 +32,7 @@ struct Load {
     /// The keys that a host would make room for: the default, unless it knows of more clients.
     room: usize,
     /// Who answers them.
-    contestants: fn(usize) -> [Contestant; 3],
+    contestants: fn(usize) -> Vec<Contestant>,
 }
 
 const LOADS: [Load; 6] = [
@@ -106,9 +107,11 @@ pub fn run(effort: Effort, wanted: &str) -> Vec<Table> {
 fn table(title: String, contestants: &[Contestant], times: &[f64]) -> Table {
     let floor = times[0];
     let ours = times[times.len() - 1] - floor;
-    let rows = contestants.iter().zip(times).map(|(contestant, time)| {
+    let others = 1..contestants.len() - 1;
+    let rows = contestants.iter().zip(times).enumerate();
+    let rows = rows.map(|(index, (contestant, time))| {
         let value = time - floor;
-        let ratio = contestant.name.contains("governor").then(|| ours / value);
+        let ratio = others.contains(&index).then(|| ours / value);
         Row {
             name: contestant.name,
             cells: vec![Cell::from(*time), Cell { value, ratio }],
@@ -179,7 +182,7 @@ impl Contestant {
 }
 
 /// One cell a second, and more of them at once than are ever asked for: every key stays in use.
-fn layers(room: usize) -> [Contestant; 3] {
+fn layers(room: usize) -> Vec<Contestant> {
     let governor = GovernorConfigBuilder::default()
         .period(Duration::from_secs(1))
         .burst_size(1_000_000_000)
@@ -191,7 +194,7 @@ fn layers(room: usize) -> [Contestant; 3] {
         .headers(Headers::Off)
         .build()
         .expect("a valid policy");
-    [
+    vec![
         Contestant::service("the bare service", handler()),
         Contestant::service(
             "tower_governor",
@@ -203,17 +206,23 @@ fn layers(room: usize) -> [Contestant; 3] {
 
 /// The same with no layer over them, and a request that is an address. Both hash it, and in the same way:
 /// one in its map, the other before it is asked.
-fn stores(room: usize) -> [Contestant; 3] {
+fn stores(room: usize) -> Vec<Contestant> {
     let governor: Governor = governor::RateLimiter::keyed(theirs());
+    let by_hand = Cells::new(room, 1_000_000_000, 1_000_000_000);
     let (ours, clock, hash) = (
         MemoryStore::with_capacity(room),
         Clock::new(),
         RandomState::new(),
     );
-    [
+    vec![
         Contestant::new("the addresses alone", |clients| {
             for client in clients {
                 black_box(client);
+            }
+        }),
+        Contestant::new("by hand, with no choices", move |clients| {
+            for client in clients {
+                assert!(by_hand.take(client).is_some(), "it refuses by hand");
             }
         }),
         Contestant::new("governor", move |clients| {
