@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Executor, Row};
 
 use super::listen;
@@ -75,8 +75,8 @@ use crate::trace::emit;
 ///   lost events.
 /// - *Replicas*: the pool must lead to the primary. A standby refuses the reads, which counts as an
 ///   outage.
-/// - *PgBouncer*: session mode, or transaction mode from 1.21 with `max_prepared_statements`.
-///   `LISTEN` needs session mode or a direct connection, and polling needs neither.
+/// - *PgBouncer*: session mode, or transaction mode from 1.21 with `max_prepared_statements`. There
+///   `LISTEN` needs [a connection past it](Self::listen_by); polling, the default, does not.
 /// - *Time limits*: a read gives up after [`patience`](Self::patience) and closes its connection.
 ///   `statement_timeout` in the pool's options ends what the server still does for it.
 /// - Text cannot hold NUL in PostgreSQL: an event whose data has one is refused. JSON never has.
@@ -112,6 +112,8 @@ pub struct PostgresStore {
     pub(super) statements: Arc<Statements>,
     pub(super) keep: Keep,
     notify: bool,
+    /// How to connect to listen, if not as the pool does.
+    listener: Option<PgConnectOptions>,
     patience: Duration,
     witness: Arc<Witness>,
 }
@@ -124,6 +126,7 @@ impl PostgresStore {
             statements: Arc::new(Statements::new(DEFAULT_TABLE)),
             keep: Keep::default(),
             notify: false,
+            listener: None,
             patience: Duration::from_secs(5),
             witness: Arc::default(),
         }
@@ -165,6 +168,17 @@ impl PostgresStore {
     /// pg_notify('bartizan_events', '')` if they care.
     pub fn notify(mut self, notify: bool) -> Self {
         self.notify = notify;
+        self
+    }
+
+    /// How to connect to the server to listen, where [`notify`](Self::notify) is on: as the pool does,
+    /// unless set.
+    ///
+    /// Where the pool leads through PgBouncer in transaction mode, this has to be the server itself. A
+    /// `LISTEN` stays with the connection that it came over, and who is lent that connection next gets
+    /// notifications in place of answers.
+    pub fn listen_by(mut self, options: PgConnectOptions) -> Self {
+        self.listener = Some(options);
         self
     }
 
@@ -352,7 +366,8 @@ impl EventStore for PostgresStore {
     }
 
     fn hints(&self) -> impl Stream<Item = ()> + Send {
-        let options = || (*self.pool.connect_options()).clone();
+        let pool = || (*self.pool.connect_options()).clone();
+        let options = || self.listener.clone().unwrap_or_else(pool);
         let channel = || self.statements.table().to_owned();
         listen::hints(self.notify.then(|| (options(), channel())))
     }

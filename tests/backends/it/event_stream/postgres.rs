@@ -414,6 +414,29 @@ async fn whoever_listens_hears_of_a_commit_and_of_what_came_while_the_server_was
 }
 
 #[tokio::test]
+async fn whoever_listens_past_a_pooler_does_so_by_options_of_their_own() {
+    let server = Postgres::start();
+    let pool = pool(&server);
+    let direct: PgConnectOptions = server.url().parse().unwrap();
+    let direct = direct.application_name("past the pooler");
+    let store = PostgresStore::new(pool.clone())
+        .notify(true)
+        .listen_by(direct);
+    store.migrate().await.unwrap();
+    let mut hints = Box::pin(store.hints());
+    let mut heard = async || timeout(DEADLINE, hints.next()).await.unwrap().unwrap();
+    heard().await;
+    let listening = "SELECT application_name FROM pg_stat_activity WHERE query LIKE 'LISTEN%'";
+    let listening: Vec<String> = sqlx::query_scalar(listening)
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(listening, ["past the pooler"]);
+    store.append(event("news")).await.unwrap();
+    heard().await;
+}
+
+#[tokio::test]
 async fn a_read_gives_up_on_a_server_that_stands_still_and_leaves_the_pool_whole() {
     let mut server = Postgres::start();
     let pool = pool(&server);
