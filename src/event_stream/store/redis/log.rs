@@ -21,7 +21,7 @@ use crate::event_stream::store::witness::{Sight, Witness};
 use crate::event_stream::store::{Bounds, EventStore, Page, Read};
 use crate::trace::emit;
 
-/// A log in a stream of Redis 7 or later, which any number of processes read and write.
+/// A log in a stream of Redis 7 or later, or of Valkey, which any number of processes read and write.
 ///
 /// It is quick and bounded, and not part of any transaction of the host: between a commit elsewhere
 /// and [`append`](Self::append) a process can be killed, and then the event is never written. Where

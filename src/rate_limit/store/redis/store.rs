@@ -22,7 +22,8 @@ use crate::rate_limit::digest::Secret;
 use crate::rate_limit::store::{Answer, Check, MemoryStore, Store};
 use crate::trace::Counter;
 
-/// A store on a Redis server or cluster, for limits that several processes share.
+/// A store on a Redis server or cluster (6 or later, or Valkey), for limits that several processes
+/// share.
 ///
 /// # How it decides
 ///
