@@ -5,11 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Extensions, Response};
+use http::{Extensions, Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use super::append::CspAppend;
-use super::merge::Facts;
+use super::merge::{Done, Facts};
 use super::nonce::CspNonce;
 use super::prepared::PreparedHeaders;
 use super::transport::Transport;
@@ -89,16 +89,22 @@ fn finish<B>(
         append: None,
         inner: &[],
     };
-    if response.extensions().is_empty() && !outer.asks {
+    let renews = facts.status == StatusCode::NOT_MODIFIED;
+    if response.extensions().is_empty() && !outer.asks && !(renews && headers.get().has_nonce) {
         headers.get().apply(response.headers_mut(), &facts);
     } else {
         let mut told = Told::take(response.extensions_mut());
         let headers = told.chosen.as_ref().unwrap_or(headers);
         facts.append = told.append.as_ref();
         facts.inner = &told.inner.0;
-        headers.get().apply(response.headers_mut(), &facts);
-        if outer.asks {
-            told.inner.0.push(headers.clone());
+        let sent_nonce = headers.get().apply(response.headers_mut(), &facts);
+        // What is left out of a 304 on purpose, a layer further out must not put there.
+        let leaves_out = renews && (headers.get().has_nonce || !told.inner.0.is_empty());
+        if outer.asks || leaves_out {
+            told.inner.0.push(Done {
+                headers: headers.clone(),
+                sent_nonce,
+            });
             response.extensions_mut().insert(told.inner);
         }
     }
@@ -154,6 +160,6 @@ impl Told {
 #[derive(Clone, Copy)]
 struct Asked;
 
-/// In a response: the layers further in, each with the headers it has set.
+/// In a response: what the layers further in have done to it.
 #[derive(Clone, Default)]
-struct Inner(Vec<PreparedHeaders>);
+struct Inner(Vec<Done>);

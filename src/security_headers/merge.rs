@@ -7,7 +7,8 @@ use super::append::CspAppend;
 use super::csp::{Directive, Template};
 use super::header::FrameOptions;
 use super::nonce::Nonce;
-use super::prepared::{Action, PRIVATE, Places, Policy, Prepared, PreparedHeaders};
+use super::prepared::{Action, Places, Policy, Prepared, PreparedHeaders};
+use super::private;
 use super::transport::Transport;
 
 /// What is known of the response besides its headers.
@@ -20,15 +21,23 @@ pub(super) struct Facts<'a> {
     /// What the handler added to the policy.
     pub(super) append: Option<&'a CspAppend>,
     /// The layers further in that have set their headers already.
-    pub(super) inner: &'a [PreparedHeaders],
+    pub(super) inner: &'a [Done],
+}
+
+/// What a layer has done to a response.
+#[derive(Clone, Debug)]
+pub(super) struct Done {
+    pub(super) headers: PreparedHeaders,
+    pub(super) sent_nonce: bool,
 }
 
 impl Prepared {
     /// Puts this layer's headers into `headers`, which the handler and the layers below have set.
+    /// Returns whether a nonce is among them.
     ///
     /// It starts from a copy of the prepared map, which hashes nothing and takes two allocations, and
     /// moves the handler's headers into it.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
+    pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) -> bool {
         let variant = self.variant(facts.transport);
         // A cache takes over what a 304 says about the response it has stored: say nothing new.
         let renews = facts.status == StatusCode::NOT_MODIFIED;
@@ -48,12 +57,17 @@ impl Prepared {
         if theirs.len() == handlers.count() && !self.competes {
             // As a rule all that a handler sets has a place, which also means that none is leaky.
             fill(headers, &mut theirs);
+            if sends_nonce && (self.cache_control.is_some() || handlers.contains(&CACHE_CONTROL)) {
+                private::say(headers);
+            }
         } else {
             self.take_over(headers, theirs, facts);
+            if sends_nonce || facts.inner.iter().any(|done| done.sent_nonce) {
+                private::unsay_exceptions(headers);
+                private::say(headers);
+            }
         }
-        if sends_nonce && (self.cache_control.is_some() || handlers.contains(&CACHE_CONTROL)) {
-            make_private(headers);
-        }
+        sends_nonce
     }
 
     /// Whether any policy has a nonce source, its own or one that was added.
@@ -86,7 +100,7 @@ impl Prepared {
             return How::Replace;
         };
         let set_further_in = || {
-            let mut inner = facts.inner.iter().map(PreparedHeaders::get);
+            let mut inner = facts.inner.iter().map(|done| done.headers.get());
             inner.any(|inner| inner.sets(name, facts.transport))
         };
         match action {
@@ -95,6 +109,12 @@ impl Prepared {
             Action::Override => How::Drop,
             Action::Append => How::Append,
         }
+    }
+
+    /// Whether the header `name` has a nonce, where the handler reads it.
+    fn has_nonce_in(&self, name: &HeaderName, transport: Transport) -> bool {
+        let mut policies = self.variant(transport).policies.iter();
+        policies.any(|policy| policy.name == name && policy.template.has_nonce())
     }
 
     /// Whether the header `name` is part of this set.
@@ -153,7 +173,11 @@ fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) {
         }
         None => &policy.template,
     };
-    if facts.status == StatusCode::NOT_MODIFIED && template.has_nonce() {
+    let left_out = || {
+        let mut inner = facts.inner.iter().map(|done| done.headers.get());
+        template.has_nonce() || inner.any(|inner| inner.has_nonce_in(&policy.name, facts.transport))
+    };
+    if facts.status == StatusCode::NOT_MODIFIED && left_out() {
         // The cached page has the nonce of its own response: a new policy would stop its scripts.
         headers.remove(&policy.name);
     } else if let Some(nonce) = facts.nonce.filter(|_| template.has_nonce()) {
@@ -173,20 +197,5 @@ fn follow(headers: &mut HeaderMap, before: Option<&[super::Source]>, csp: &super
             headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static(options.as_str()));
         }
         None => drop(headers.remove(X_FRAME_OPTIONS)),
-    }
-}
-
-/// Keeps a page with a nonce out of shared caches, which would hand the nonce to everybody.
-fn make_private(headers: &mut HeaderMap) {
-    let private = |value: &HeaderValue| {
-        let directives = value.as_bytes().split(|byte| *byte == b',');
-        let mut names = directives.map(<[u8]>::trim_ascii);
-        names.any(|name| {
-            name.eq_ignore_ascii_case(b"private") || name.eq_ignore_ascii_case(b"no-store")
-        })
-    };
-    if !headers.get_all(CACHE_CONTROL).iter().any(private) {
-        // Added to what the handler says: where directives conflict, the stricter one holds.
-        headers.append(CACHE_CONTROL, PRIVATE);
     }
 }

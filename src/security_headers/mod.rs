@@ -11,9 +11,11 @@
 //! 4. `Strict-Transport-Security` and `upgrade-insecure-requests` are sent over https only, as
 //!    [`ClientSource`](crate::client::ClientSource) tells it; the former to hosts that have a name.
 //! 5. A policy with [`Source::Nonce`] gives every request a [`CspNonce`]. If the handler reads it, the
-//!    response's policies carry it, and the response becomes `Cache-Control: private`. If not, the
-//!    policy goes out without its nonce source, and never weaker for that.
+//!    response's policies carry it, and the response becomes `Cache-Control: private`, without a header
+//!    that tells single caches otherwise (`CDN-Cache-Control`, `Surrogate-Control`, `X-Accel-Expires`).
+//!    If not, the policy goes out without its nonce source, and never weaker for that.
 //! 6. On a 304 a policy with a nonce is left out: the cached page has the nonce of its own response.
+//!    No layer further out puts its own there, and none takes the `private` away.
 //! 7. A response can choose another [`PreparedHeaders`], or add sources by [`CspAppend`], through its
 //!    extensions. Of nested layers the inner one wins, header by header.
 //! 8. 1xx responses and the tunnel of a successful CONNECT are left as they are.
@@ -131,6 +133,7 @@ mod nonce;
 mod policy;
 mod prepared;
 mod presets;
+mod private;
 mod render;
 mod report;
 mod service;

@@ -6,8 +6,8 @@ use super::csp::{Csp, Template};
 use super::intern::{self, Kept};
 use super::leaky::LEAKY;
 use super::policy::{Conflict, SecurityHeaders};
-use super::render;
 use super::transport::Transport;
+use super::{private, render};
 use crate::config::ConfigError;
 
 /// A [`SecurityHeaders`] that has been checked and rendered; cloning it copies a pointer.
@@ -43,8 +43,8 @@ pub(super) struct Prepared {
     pub(super) cache_control: Option<HeaderValue>,
     /// Whether any policy has a nonce source.
     pub(super) has_nonce: bool,
-    /// Whether a header of the handler's may be replaced or added to, so that this layer has to know
-    /// what an inner one has set.
+    /// Whether a header of the handler's may be replaced or added to, or caches are told about more than
+    /// pages with a nonce bear, so that this layer has to know what an inner one has set.
     pub(super) competes: bool,
 }
 
@@ -91,7 +91,11 @@ impl PreparedHeaders {
         let https = Variant::new(policy, Transport::Https)?;
         let prepared = Prepared {
             has_nonce: https.policies.iter().any(|p| p.template.has_nonce()),
-            competes: actions.values().any(|action| *action != Action::Remove),
+            competes: actions.values().any(|action| *action != Action::Remove)
+                || policy
+                    .further
+                    .iter()
+                    .any(|(name, _)| private::is_exception(name)),
             http: Variant::new(policy, Transport::Http)?,
             unnamed: Variant::new(policy, Transport::HttpsUnnamed)?,
             https,

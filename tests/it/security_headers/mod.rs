@@ -17,6 +17,7 @@ mod allocations;
 mod application;
 mod bodies;
 mod build;
+mod caches;
 mod merging;
 mod nonce;
 mod presets;
