@@ -209,8 +209,8 @@ impl SecurityHeaders {
     ///
     /// One call does what has to agree: the endpoint `security` in `Reporting-Endpoints`, `report-to`
     /// and `report-uri` (for browsers without the Reporting API) in both content security policies,
-    /// the parameter `report-to` of the opener and embedder policies, and `endpoints` of the integrity
-    /// policy.
+    /// the parameter `report-to` of the opener and embedder policies and of every feature of the permissions
+    /// policy, and `endpoints` of the integrity policy.
     pub fn reports_to(mut self, url: &str) -> Self {
         self.endpoints.set(REPORTS, url);
         self.reports = Some(url.to_owned());

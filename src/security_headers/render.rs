@@ -6,8 +6,8 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::csp::{Csp, Directive};
 use super::header::{
-    EmbedderPolicy, FrameOptions, OpenerPolicy, ResourcePolicy, integrity_policy, names,
-    referrer_list,
+    EmbedderPolicy, FrameOptions, OpenerPolicy, PermissionsPolicy, ResourcePolicy,
+    integrity_policy, names, referrer_list,
 };
 use super::policy::{Framing, REPORTS, SecurityHeaders};
 use super::transport::Transport;
@@ -81,6 +81,10 @@ pub(super) fn headers(
         let text = blocked.map(|blocked| integrity_policy(blocked, endpoint));
         text.transpose()
     };
+    let permissions = |list: &Option<PermissionsPolicy>| {
+        let list = list.as_ref();
+        list.map(|list| list.reporting_to(endpoint))
+    };
     let rendered = [
         (names::INTEGRITY_POLICY, integrity(&policy.integrity)?),
         (
@@ -96,16 +100,10 @@ pub(super) fn headers(
             names::REPORTING_ENDPOINTS,
             endpoints.map(ToString::to_string),
         ),
-        (
-            names::PERMISSIONS_POLICY,
-            policy.permissions.as_ref().map(ToString::to_string),
-        ),
+        (names::PERMISSIONS_POLICY, permissions(&policy.permissions)),
         (
             names::PERMISSIONS_POLICY_REPORT_ONLY,
-            policy
-                .permissions_report_only
-                .as_ref()
-                .map(ToString::to_string),
+            permissions(&policy.permissions_report_only),
         ),
     ];
     let fixed = [

@@ -59,6 +59,15 @@ impl PermissionsPolicy {
         self
     }
 
+    /// The header's text, with the endpoint of its reports: a parameter of each feature, and a token, as
+    /// Chromium takes no string there.
+    pub(crate) fn reporting_to(&self, endpoint: Option<&str>) -> String {
+        let report = endpoint.map_or(String::new(), |name| format!(";report-to={name}"));
+        let features = self.features.iter();
+        let features = features.map(|(feature, list)| format!("{feature}={list}{report}"));
+        features.collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
         self.features.iter().map(|(feature, _)| feature.as_str())
     }
@@ -88,11 +97,7 @@ impl PermissionsPolicy {
 
 impl fmt::Display for PermissionsPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (feature, list)) in self.features.iter().enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            write!(f, "{comma}{feature}={list}")?;
-        }
-        Ok(())
+        f.write_str(&self.reporting_to(None))
     }
 }
 

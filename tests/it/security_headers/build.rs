@@ -217,7 +217,9 @@ fn one_call_links_everything_that_can_report() {
         .csp_report_only(|csp| csp.set(Directive::ScriptSrc, [Source::SelfOrigin]))
         .embedder_policy(EmbedderPolicy::Credentialless)
         .integrity_policy([IntegrityDestination::Script])
+        .permissions_policy(|_| PermissionsPolicy::new().deny(["camera", "usb"]))
         .reports_to("/csp-reports");
+    let tried = policy.clone().report_only("permissions-policy");
     let response = over_https(policy, ok);
     let headers = response.headers();
     assert_eq!(
@@ -238,6 +240,15 @@ fn one_call_links_everything_that_can_report() {
     assert_eq!(headers["cross-origin-opener-policy"], opener);
     let embedder = r#"credentialless; report-to="security""#;
     assert_eq!(headers["cross-origin-embedder-policy"], embedder);
+    // A parameter of each feature: https://w3c.github.io/webappsec-permissions-policy/#reporting
+    let permissions = "camera=();report-to=security, usb=();report-to=security";
+    assert_eq!(headers["permissions-policy"], permissions);
+    let tried = over_https(tried, ok);
+    assert_eq!(
+        tried.headers()["permissions-policy-report-only"],
+        permissions
+    );
+    assert!(!tried.headers().contains_key("permissions-policy"));
 }
 
 #[test]
