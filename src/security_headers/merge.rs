@@ -192,10 +192,13 @@ fn follow(headers: &mut HeaderMap, before: Option<&[super::Source]>, csp: &super
     if before == csp.sources(Directive::FrameAncestors) {
         return;
     }
-    match FrameOptions::following(csp) {
-        Some(options) => {
-            headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static(options.as_str()));
-        }
-        None => drop(headers.remove(X_FRAME_OPTIONS)),
+    match (
+        FrameOptions::following(csp),
+        headers.get_mut(X_FRAME_OPTIONS),
+    ) {
+        (Some(options), Some(old)) => *old = HeaderValue::from_static(options.as_str()),
+        // It was taken out.
+        (Some(_), None) => {}
+        (None, _) => drop(headers.remove(X_FRAME_OPTIONS)),
     }
 }

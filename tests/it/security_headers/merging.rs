@@ -311,3 +311,17 @@ fn a_response_has_the_handlers_headers_and_ours_where_it_has_none() {
     });
     assert!(quick.get() > 3 && whole.get() > 30, "{quick:?} {whole:?}");
 }
+
+#[test]
+fn a_wider_policy_does_not_bring_back_a_header_that_was_taken_out() {
+    let policy = || SecurityHeaders::web().without("x-frame-options");
+    let response = over_https(policy(), |_| {
+        let mut response = super::ok(Request::new(()));
+        let more = CspAppend::new(Directive::FrameAncestors, ["'self'"]).unwrap();
+        more.add_to(response.extensions_mut());
+        response
+    });
+    let csp = values(response.headers(), "content-security-policy");
+    assert!(csp[0].contains("frame-ancestors 'self'"), "{csp:?}");
+    assert!(!response.headers().contains_key("x-frame-options"));
+}
