@@ -57,12 +57,13 @@ impl fmt::Display for Endpoints {
 
 /// A path of this origin, or an address that browsers take as trustworthy.
 fn check_url(url: &str) -> Result<(), &'static str> {
-    let local = ["http://localhost", "http://127.0.0.1"].iter().any(|host| {
-        let rest = url.strip_prefix(host);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-    });
     let path = url.starts_with('/') && !url.starts_with("//");
-    if !(path || local || url.starts_with("https://")) {
+    let trusted = match url.split_once("://") {
+        Some(("https", rest)) => host(rest).is_some(),
+        Some(("http", rest)) => matches!(host(rest), Some("localhost" | "127.0.0.1")),
+        _ => false,
+    };
+    if !(path || trusted) {
         return Err("a path of this origin (`/reports`), or an https:// address");
     }
     // What ends a quoted string, and what ends the directive where the address is repeated.
@@ -71,6 +72,13 @@ fn check_url(url: &str) -> Result<(), &'static str> {
         return Err("percent-encode what is not visible ASCII, quotes, backslashes, `;` and `,`");
     }
     Ok(())
+}
+
+/// The host of what follows a scheme; of one with a user there is none, since it may look like another.
+fn host(rest: &str) -> Option<&str> {
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.split(':').next()?;
+    (!host.is_empty() && !authority.contains('@')).then_some(host)
 }
 
 const FIELD: &str = "reporting-endpoints";
@@ -101,6 +109,11 @@ mod tests {
             "//evil.example",
             "http://r.example",
             "http://localhost.evil.example",
+            "http://localhost:80@evil.example/r",
+            "https://",
+            "https:///r",
+            "https://?r",
+            "https://:443/r",
             "/\"",
             "/\\",
             "/a b",
