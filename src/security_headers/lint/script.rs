@@ -144,11 +144,10 @@ fn objects(csp: &Csp, found: &mut Vec<Finding>) {
 }
 
 fn base(csp: &Csp, found: &mut Vec<Finding>) {
-    let scripts = csp.sources(Directive::ScriptSrc);
-    let scripts = scripts.or_else(|| csp.sources(Directive::DefaultSrc));
-    let trusts = scripts.unwrap_or_default().iter();
-    let relative = trusts
-        .clone()
+    let scripts = [Directive::ScriptSrc, Directive::ScriptSrcElem];
+    let scripts = scripts.into_iter().filter_map(|of| governing(csp, of));
+    let relative = scripts
+        .flat_map(|(_, sources)| sources)
         .any(|source| matches!(source, Source::Nonce | Source::StrictDynamic));
     match csp.sources(Directive::BaseUri) {
         None if relative => found.push(Finding::new(

@@ -296,6 +296,11 @@ fn each_check_of_csp_evaluator_has_its_counterpart() {
         ("checkPlainUrlSchemes", "object-src https:", Severity::High),
         ("checkPlainUrlSchemes", "base-uri http:", Severity::High),
         ("checkWildcards", "script-src *", Severity::High),
+        (
+            "checkMissingBaseUriDirective",
+            "script-src 'none'; script-src-elem 'nonce-{nonce}'",
+            Severity::High,
+        ),
         ("checkWildcards", "object-src *", Severity::High),
         ("checkWildcards", "base-uri *", Severity::High),
         (
