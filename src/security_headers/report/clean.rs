@@ -34,8 +34,10 @@ pub(super) fn is_of_an_extension(address: &str) -> bool {
 /// Control characters, and those that reorder or hide what stands beside them.
 fn is_unfit(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}')
-        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(char, '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(char, '\u{e0000}'..='\u{e007f}')
 }
 
 /// The longest text that is passed on, in characters.
@@ -81,6 +83,8 @@ mod tests {
     #[test]
     fn no_text_can_forge_a_line_or_grow() {
         assert_eq!(text("a\r\nb\u{1b}[31m\u{202e}c\u{85}", 10), "ab[31mc");
+        let unseen = "\u{ad}\u{61c}\u{180e}\u{2060}\u{2064}\u{206a}\u{fff9}\u{e0041}\u{e007f}";
+        assert_eq!(text(unseen, 10), "");
         assert_eq!(
             text(&"\u{e9}".repeat(5000), LONGEST).chars().count(),
             LONGEST
