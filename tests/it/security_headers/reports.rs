@@ -101,6 +101,47 @@ async fn whatever_is_posted_the_answer_is_the_same() {
     assert!(latest.reports().is_empty());
 }
 
+/// No browser compresses a report, and what unpacks to gigabytes is never unpacked.
+#[tokio::test]
+async fn what_is_compressed_is_not_unpacked() {
+    let (collector, latest, _) = collector();
+    let packed: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3, 0xab, 0x56, 0, 0];
+    let request = Request::post("/csp-reports")
+        .header("content-type", CSP)
+        .header("content-encoding", "gzip")
+        .body(Full::new(Bytes::from_static(packed)))
+        .unwrap();
+    let response = collector.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 204);
+    assert!(latest.reports().is_empty());
+}
+
+#[tokio::test]
+async fn fields_of_the_wrong_type_or_size_are_left_out_or_cut() {
+    let (collector, latest, _) = collector();
+    let long = "x".repeat(60_000);
+    let body = format!(
+        r#"{{"csp-report":{{"document-uri":["https://a.example"],"blocked-uri":{{"a":1}},
+            "violated-directive":7,"effective-directive":"{long}","source-file":null,
+            "line-number":1e999,"column-number":-1,"script-sample":"{{{{","disposition":[]}}}}"#
+    );
+    assert!(
+        serde_json::from_str::<serde_json::Value>(&body).is_err(),
+        "1e999 is no number"
+    );
+    post(&collector, CSP, body.clone()).await;
+    assert!(latest.reports().is_empty());
+    post(&collector, CSP, body.replace("1e999", "1e99")).await;
+    let reports = latest.reports();
+    let [report] = &reports[..] else {
+        panic!("{reports:?}")
+    };
+    assert_eq!((report.document(), report.blocked()), ("", ""));
+    assert_eq!((report.line(), report.column()), (None, None));
+    assert_eq!(report.directive().len(), 1_024);
+    assert_eq!(report.disposition(), Disposition::Enforce);
+}
+
 #[tokio::test]
 async fn other_methods_are_told_and_a_preflight_is_answered() {
     let (collector, ..) = collector();
