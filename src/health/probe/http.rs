@@ -36,7 +36,7 @@ use crate::config::ConfigError;
 ///
 /// # Errors
 ///
-/// When `url` is no absolute `http` URL, or holds a user and a password.
+/// When `url` is no absolute `http` URL with a host, its port is not one from 1 to 65535, or it holds a user and a password.
 pub fn http(url: &str) -> Result<Http, ConfigError> {
     let refuse = |fix: &'static str| {
         // One that cannot be read may hold a password anywhere before an `@`.
@@ -55,11 +55,20 @@ pub fn http(url: &str) -> Result<Http, ConfigError> {
     if scheme != "http" {
         return refuse("use http, or a closure around a client that speaks TLS");
     }
+    // One that is too large for a port, `http` reads as none; and 0 is where nobody listens.
+    let port = match authority.as_str().rsplit_once(':') {
+        Some((_, port)) if !port.is_empty() && !port.ends_with(']') => authority.port_u16(),
+        _ => Some(80),
+    };
+    // An IPv6 address has brackets in a URL, and none where it is connected to.
+    let host = authority.host().trim_matches(['[', ']']);
+    let Some(port) = port.filter(|port| *port > 0 && !host.is_empty()) else {
+        return refuse("name a host, and a port from 1 to 65535");
+    };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Ok(Http {
-        // An IPv6 address has brackets in a URL, and none where it is connected to.
-        host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(80),
+        host: host.to_owned(),
+        port,
         request: format!(
             "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: bartizan-health\r\n\
              Accept: */*\r\nConnection: close\r\n\r\n"
@@ -235,6 +244,10 @@ mod tests {
             "neighbour:80",
             "https://a/",
             "ftp://a/",
+            "http://a:99999/",
+            "http://a:0/",
+            "http://:80/",
+            "http://[]/",
             "http://a/\r\nx: y",
         ] {
             assert!(http(url).is_err(), "{url}");
