@@ -1,7 +1,7 @@
 //! Why a probe failed: a code for everyone, a text for nobody unless the host says so.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::super::Reason;
@@ -87,7 +87,7 @@ impl ProbeError {
         self.public.as_ref()
     }
 
-    /// The text of the error and its sources, for a log at `debug`.
+    /// The text of the error and its sources, for a log at `debug`: one line of bounded length.
     pub(in crate::health) fn chain(&self) -> impl fmt::Display + '_ {
         Chain(self.source.as_deref().map(|source| source as _))
     }
@@ -125,11 +125,30 @@ struct Chain<'a>(Option<&'a (dyn Error + 'static)>);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line {
+            log: f,
+            left: MAX_LOGGED_CHARS,
+        };
         for (index, error) in self.0.into_iter().flat_map(sources).enumerate() {
-            if index > 0 {
-                f.write_str(": ")?;
-            }
-            write!(f, "{error}")?;
+            let colon = if index > 0 { ": " } else { "" };
+            // The writer stops the formatting where it is full: that is no failure.
+            let _ = write!(line, "{colon}{error}");
+        }
+        Ok(())
+    }
+}
+
+/// Writes what a server may have put into an error, so that it forges no line of a log and fills none.
+struct Line<'a, 'f> {
+    log: &'a mut fmt::Formatter<'f>,
+    left: usize,
+}
+
+impl fmt::Write for Line<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for char in text.chars().filter(|char| !char.is_control()) {
+            self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
+            self.log.write_char(char)?;
         }
         Ok(())
     }
@@ -155,6 +174,8 @@ const MAX_SOURCES: usize = 16;
 
 const MAX_PUBLIC_CHARS: usize = 256;
 
+const MAX_LOGGED_CHARS: usize = 2048;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +186,17 @@ mod tests {
         let back = ProbeError::caused_by(boxed);
         assert_eq!(back.reason(), Reason::Auth);
         assert_eq!(back.public_text().unwrap().as_ref(), "x");
+    }
+
+    #[test]
+    fn what_goes_to_the_log_is_one_line_of_bounded_length() {
+        let forged = "no\r\nERROR forged\u{1b}[2J\u{85}";
+        let error = ProbeError::caused_by(forged);
+        assert_eq!(error.chain().to_string(), "noERROR forged[2J");
+        let long = std::io::Error::other("é".repeat(1_000_000));
+        let told = ProbeError::from(long).chain().to_string();
+        assert_eq!(told.chars().count(), MAX_LOGGED_CHARS);
+        assert_eq!(ProbeError::new(Reason::Auth).chain().to_string(), "");
     }
 
     #[test]
