@@ -9,6 +9,9 @@
 //! ```
 //!
 //! `[-]` is what makes the page fail; `[!]` is what someone should look at, and does not.
+//!
+//! No page is longer than [`MAX_PAGE`]: of more lines than that, those that are well go first, and the
+//! last of the others after them.
 
 use std::fmt::Write as _;
 
@@ -43,9 +46,7 @@ impl<'a> Line<'a> {
 
 /// The verbose page of the probe route `name`.
 ///
-/// With `excluded`, those that would fail the page are shown as left out, and it passes. It is at
-/// most [`MAX_PAGE`] long: of more lines than that, those that are well go first, and the last of the
-/// others after them.
+/// With `excluded`, those that would fail the page are shown as left out, and it passes.
 pub(in crate::health) fn verbose(
     name: &str,
     lines: &[Line<'_>],
@@ -55,13 +56,15 @@ pub(in crate::health) fn verbose(
 ) -> String {
     let told = |line: &Line<'_>| {
         let code = line.reason.map_or("failed", Reason::as_str);
-        match line.status {
+        let text = match line.status {
             _ if excluded && line.fails => format!("[+]{} excluded: ok\n", line.name),
             Status::Pass => format!("[+]{} ok\n", line.name),
             Status::Warn => format!("[!]{} warn: {code}\n", line.name),
             Status::Fail if line.fails => format!("[-]{} failed: {code}\n", line.name),
             Status::Fail => format!("[!]{} failed: {code}\n", line.name),
-        }
+        };
+        let is_well = line.status == Status::Pass || excluded && line.fails;
+        (is_well, text)
     };
     let last = match passes || excluded {
         true => format!("{name} check passed\n"),
@@ -73,14 +76,14 @@ pub(in crate::health) fn verbose(
     page
 }
 
-/// As many lines as fit, and how many did not.
-fn bounded(lines: &[String], room: usize) -> String {
-    if lines.iter().map(String::len).sum::<usize>() <= room {
-        return lines.concat();
+/// As many lines as fit, each with whether it tells of something that is well, and how many did not.
+fn bounded(lines: &[(bool, String)], room: usize) -> String {
+    if lines.iter().map(|(_, line)| line.len()).sum::<usize>() <= room {
+        return lines.iter().map(|(_, line)| line.as_str()).collect();
     }
     let (mut page, mut left_out) = (String::new(), 0);
-    for line in lines {
-        if line.starts_with("[+]") || page.len() + line.len() + MAX_LEFT_OUT > room {
+    for (is_well, line) in lines {
+        if *is_well || page.len() + line.len() + MAX_LEFT_OUT > room {
             left_out += 1;
         } else {
             page.push_str(line);
@@ -97,6 +100,9 @@ const MAX_PAGE: usize = 10 * 1024;
 /// The length of the line that says how many lines are left out, at most.
 const MAX_LEFT_OUT: usize = 32;
 
+/// How many of those that block a dependency its line names.
+const MAX_NAMED: usize = 16;
+
 /// The last line of a failing page, and all that the public sees of it.
 pub(in crate::health) fn failed(name: &str, reasons: &[Reason]) -> String {
     let codes: Vec<_> = reasons.iter().map(|reason| reason.as_str()).collect();
@@ -110,9 +116,9 @@ pub(in crate::health) fn failed(name: &str, reasons: &[Reason]) -> String {
 pub(in crate::health) fn report(report: &Report, viewer: Viewer) -> String {
     let mut page = status_line(report.status(), &report.reasons());
     if viewer == Viewer::Details {
-        for check in &report.checks {
-            page.push_str(&check_line(check));
-        }
+        let line = |check: &Check| (check.status == Status::Pass, check_line(check));
+        let lines: Vec<_> = report.checks.iter().map(line).collect();
+        page.push_str(&bounded(&lines, MAX_PAGE - page.len()));
     }
     page
 }
@@ -138,8 +144,13 @@ fn check_line(check: &Check) -> String {
     if let Some(reason) = check.reason {
         let _ = write!(line, ": {reason}");
     }
-    if !check.blocked_by.is_empty() {
-        let _ = write!(line, " by {}", check.blocked_by.join(", "));
+    let blocked_by = &check.blocked_by;
+    if !blocked_by.is_empty() {
+        let (named, others) = blocked_by.split_at(blocked_by.len().min(MAX_NAMED));
+        let _ = write!(line, " by {}", named.join(", "));
+        if !others.is_empty() {
+            let _ = write!(line, " and {} more", others.len());
+        }
     }
     line.push('\n');
     line

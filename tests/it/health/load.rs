@@ -113,3 +113,38 @@ async fn of_more_failures_than_fit_the_first_are_told() {
         "{page}"
     );
 }
+
+/// Consul asks for text, and keeps 4 KB of it.
+#[tokio::test(start_paused = true)]
+async fn the_report_as_text_is_no_longer_than_a_probe_page_and_tells_what_is_wrong() {
+    let mut many = builder();
+    for index in 0..1_000 {
+        let name = format!("{index:03}{}", "x".repeat(50));
+        let fails = index % 10 == 9;
+        let probe = move || ready(if fails { Err(refused()) } else { Ok(()) });
+        many = many.dependency(Dependency::shared(name, probe));
+    }
+    let names = (0..1_000).map(|index| format!("{index:03}{}", "x".repeat(50)));
+    many = many.dependency(Dependency::shared("top", || ready(())).depends_on(names));
+    let health = run(many).await;
+    health.started().await;
+    let text = async |path: &str| {
+        let request = Request::get(path).header("accept", "text/plain");
+        let request = request.header("x-operator", "me").body(()).unwrap();
+        text(call(health.service(), request).await)
+    };
+    let (code, page) = text("/health").await;
+    assert_eq!(code, 200);
+    assert!(page.len() <= 10 * 1024, "{}", page.len());
+    assert!(page.starts_with("warn: refused\n"), "{page}");
+    let failing = page.lines().filter(|line| line.ends_with(" fail: refused"));
+    assert_eq!(failing.count(), 100);
+    assert!(page.contains("\ntop fail: blocked by 009x"), "{page}");
+    assert!(page.ends_with("\nand 900 more\n"), "{page}");
+
+    let (code, page) = text("/health/top").await;
+    assert_eq!(code, 503);
+    assert!(page.len() <= 10 * 1024, "{}", page.len());
+    assert!(page.starts_with("top fail: blocked by 009x"), "{page}");
+    assert!(page.ends_with(" and 84 more\n"), "{page}");
+}
