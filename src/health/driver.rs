@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::Reason;
 use super::beat::LiveCheck;
 use super::dependency::Dependency;
-use super::panic::discard;
+use super::panic::{caught, discard};
 use super::plan::{Plan, Timing};
 use super::probe::contract::ErasedProbe;
 use super::probe::outcome::{Limits, Outcome};
@@ -153,6 +153,10 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Each by itself: where two destructors panic in one unwinding, the process ends.
+        for run in std::mem::take(&mut self.runs) {
+            caught(|| drop(run));
+        }
         if Arc::strong_count(&self.shared) == 1 {
             return;
         }

@@ -36,7 +36,10 @@ const CASES: [(&str, &[&str]); 25] = [
     ),
     (
         "a probe panics: in the call, in its first poll, in a later one, in drop, in its error",
-        &["a_panic_fails_one_dependency_and_harms_no_other"],
+        &[
+            "a_panic_fails_one_dependency_and_harms_no_other",
+            "a_driver_that_is_dropped_survives_every_destructor",
+        ],
     ),
     (
         "a probe never yields",

@@ -85,3 +85,20 @@ async fn a_service_whose_probes_all_panic_has_started() {
     assert_eq!(get(&health, "/health").await, (200, page.into()));
     assert_eq!(runs.begun(), 1);
 }
+
+/// More than one: a second panic while the first unwinds would end the process.
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_dropped_survives_every_destructor() {
+    let hangs = || async {
+        let _bomb = Bomb;
+        pending::<()>().await;
+    };
+    let (health, mut driver) = builder()
+        .dependency(Dependency::local("a", hangs))
+        .dependency(Dependency::local("b", hangs))
+        .build()
+        .unwrap();
+    assert!(futures::poll!(&mut driver).is_pending());
+    drop(driver);
+    assert!(health.current().is_stale());
+}
