@@ -32,6 +32,8 @@
 //!   believe; without it no response carries HSTS.
 //! - A cache in front must not store pages with a nonce: it would hand one nonce to everybody. They
 //!   are marked private, and a proxy that ignores it needs another preset.
+//! - The generator of nonces is seeded when a thread first uses it, and not anew when the process forks or
+//!   its machine is cloned while it runs. A server that forks its workers does so before it builds anything.
 //! - Pages that are swapped in as fragments (htmx, Turbo) run under the first page's nonce, which a
 //!   fragment cannot know: give their scripts a [`Hash`](struct@Hash), or let `'strict-dynamic'` load them.
 //!
