@@ -1,10 +1,10 @@
 //! Response headers that tell an attacker what runs here, and nobody else anything.
 
-/// The headers that the [OWASP Secure Headers Project] has removed, in lower case. One of its
-/// names is missing: `$wsep`, which no server of ours sends.
+/// The headers that the [OWASP Secure Headers Project] has removed, as of 2026-07-19, in lower case. One of
+/// its names is missing: `$wsep`, which no server of ours sends.
 ///
 /// [OWASP Secure Headers Project]: https://owasp.org/www-project-secure-headers/
-pub(super) const LEAKY: [&str; 67] = [
+pub(super) const LEAKY: [&str; 86] = [
     "host-header",
     "k-proxy-request",
     "liferay-portal",
@@ -23,12 +23,18 @@ pub(super) const LEAKY: [&str; 67] = [
     "x-b3-sampled",
     "x-b3-spanid",
     "x-b3-traceid",
+    "x-backside-transport",
     "x-beserver",
     "x-calculatedbetarget",
     "x-cf-powered-by",
     "x-cms",
     "x-cocoon-version",
     "x-content-encoded-by",
+    "x-datadog-origin",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "x-datadog-tags",
+    "x-datadog-trace-id",
     "x-diaginfo",
     "x-dtagentid",
     "x-dthealthcheck",
@@ -42,7 +48,18 @@ pub(super) const LEAKY: [&str; 67] = [
     "x-framework",
     "x-generated-by",
     "x-generator",
+    "x-gitlab-meta",
     "x-jitsi-release",
+    "x-joomla-version",
+    "x-kong-admin-latency",
+    "x-kong-client-latency",
+    "x-kong-proxy-latency",
+    "x-kong-request-id",
+    "x-kong-response-latency",
+    "x-kong-third-party-latency",
+    "x-kong-total-latency",
+    "x-kong-upstream-latency",
+    "x-kong-upstream-status",
     "x-kubernetes-pf-flowschema-ui",
     "x-kubernetes-pf-prioritylevel-uid",
     "x-litespeed-cache",
@@ -69,9 +86,11 @@ pub(super) const LEAKY: [&str; 67] = [
     "x-sourcefiles",
     "x-sourcemap",
     "x-turbo-charged-by",
+    "x-tyk-trace-id",
     "x-umbraco-version",
     "x-varnish-backend",
     "x-varnish-server",
+    "x-woodpecker-version",
 ];
 
 #[cfg(test)]
@@ -81,9 +100,10 @@ mod tests {
     use super::LEAKY;
 
     #[test]
-    fn every_name_is_a_lower_case_header_name() {
+    fn every_name_is_a_lower_case_header_name_and_there_once() {
         for name in LEAKY {
             assert_eq!(HeaderName::from_static(name), name);
         }
+        assert!(LEAKY.is_sorted_by(|one, next| one < next));
     }
 }

@@ -7,7 +7,7 @@
 //!    into which the handler's own headers are moved; its body is not touched, whatever its type.
 //! 3. A header that the handler has set is kept, unless [`on_conflict`](SecurityHeaders::on_conflict)
 //!    says otherwise. Cookies keep their number and order. Headers that tell what runs here
-//!    (`Server`, `X-Powered-By`, some sixty more) are removed.
+//!    (`Server`, `X-Powered-By`, some eighty more) are removed.
 //! 4. `Strict-Transport-Security` and `upgrade-insecure-requests` are sent over https only, as
 //!    [`ClientSource`](crate::client::ClientSource) tells it; the former to hosts that have a name.
 //! 5. A policy with [`Source::Nonce`] gives every request a [`CspNonce`]. If the handler reads it, the
