@@ -299,24 +299,26 @@ impl SecurityHeaders {
 
     /// Turns the header `name` into its report-only form: browsers report and block nothing.
     ///
-    /// There is one of the content security, permissions, opener, embedder and integrity policies.
+    /// There is one of the content security, permissions, opener, embedder and integrity policies. It takes
+    /// what the header is by then: set it before.
     pub fn report_only(mut self, name: impl AsRef<str>) -> Self {
         let Some(name) = self.name(name.as_ref()) else {
             return self;
         };
-        match name.as_str() {
-            "content-security-policy" => self.csp_report_only = self.csp.take(),
-            "permissions-policy" => self.permissions_report_only = self.permissions.take(),
-            "cross-origin-opener-policy" => self.opener_report_only = self.opener.take(),
-            "cross-origin-embedder-policy" => self.embedder_report_only = self.embedder.take(),
-            "integrity-policy" => self.integrity_report_only = self.integrity.take(),
-            other => self.fail(
-                "report_only",
-                other,
+        let turned = match name.as_str() {
+            "content-security-policy" => turn(&mut self.csp, &mut self.csp_report_only),
+            "permissions-policy" => turn(&mut self.permissions, &mut self.permissions_report_only),
+            "cross-origin-opener-policy" => turn(&mut self.opener, &mut self.opener_report_only),
+            "cross-origin-embedder-policy" => {
+                turn(&mut self.embedder, &mut self.embedder_report_only)
+            }
+            "integrity-policy" => turn(&mut self.integrity, &mut self.integrity_report_only),
+            _ => Err(
                 "only content-security-policy, permissions-policy, cross-origin-opener-policy, \
                  cross-origin-embedder-policy and integrity-policy have a report-only form",
             ),
-        }
+        };
+        turned.unwrap_or_else(|fix| self.fail("report_only", name.as_str(), fix));
         self
     }
 
@@ -336,7 +338,7 @@ impl SecurityHeaders {
     }
 
     /// Leaves the header `name` on responses although it is on the list of leaky ones: `server`,
-    /// `x-powered-by`, tracing identifiers and some sixty more of the [OWASP Secure Headers Project].
+    /// `x-powered-by`, tracing identifiers and some eighty more of the [OWASP Secure Headers Project].
     ///
     /// What the server or a layer further out adds is out of this layer's reach.
     ///
@@ -382,6 +384,16 @@ impl SecurityHeaders {
         let error = ConfigError::new(field.into(), value, fix);
         self.error.get_or_insert(error);
     }
+}
+
+/// Moves what is `enforced` to where it is `reported`.
+fn turn<T>(enforced: &mut Option<T>, reported: &mut Option<T>) -> Result<(), &'static str> {
+    *reported = Some(
+        enforced
+            .take()
+            .ok_or("this header is not set: set it before")?,
+    );
+    Ok(())
 }
 
 /// The endpoint of [`SecurityHeaders::reports_to`].

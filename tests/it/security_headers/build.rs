@@ -209,6 +209,14 @@ fn a_header_can_be_made_report_only() {
     }
     let error = refused(SecurityHeaders::web().report_only("x-frame-options"));
     assert!(error.contains("x-frame-options"), "{error}");
+    // Nothing would be reported, and what is set afterwards would be enforced.
+    for name in REPORTABLE {
+        let error = refused(SecurityHeaders::none().report_only(name));
+        assert!(
+            error.contains(name) && error.contains("set it before"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
