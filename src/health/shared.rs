@@ -99,7 +99,7 @@ struct Control {
 impl Shared {
     pub(super) fn new(
         clock: Clock,
-        report: Report,
+        mut report: Report,
         max_age: Duration,
         retry_after: u64,
         viewers: Option<Box<ViewerFn>>,
@@ -109,6 +109,7 @@ impl Shared {
         uptime.passed(clock.now());
         let heads = Heads::new(retry_after, viewers.is_some());
         let process = u64::from_ne_bytes(rand::bytes());
+        report.time = clock.wall();
         let mut stale = report.clone();
         stale.expire();
         let dependencies = report.checks.iter().map(|check| check.name());

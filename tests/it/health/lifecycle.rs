@@ -2,6 +2,7 @@
 
 use std::future::{pending, ready};
 
+use bartizan::clock::Clock;
 use bartizan::health::{Beat, Dependency, Reason, Status};
 
 use super::*;
@@ -355,4 +356,19 @@ async fn transitions_arrive_once_each_and_a_slow_reader_sees_the_newest() {
         before + 5,
         "the gap tells what was missed"
     );
+}
+
+/// What is shown before anything is known is dated as well: not 1970.
+#[tokio::test(start_paused = true)]
+async fn what_is_said_before_the_first_result_and_without_a_driver_is_dated() {
+    let clock = Clock::manual();
+    let (health, _driver) = builder().clock(clock.clone()).build().unwrap();
+    let fresh = inspect(&health, "/api/status").await;
+    clock.advance(secs(3600));
+    let stale = inspect(&health, "/api/status").await;
+    for ((code, body), reason) in [(fresh, "pending"), (stale, "stale")] {
+        let document: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((code, &document["reasons"][0]), (503, &reason.into()));
+        assert_eq!(document["time"], "2026-01-01T00:00:00Z");
+    }
 }
