@@ -81,6 +81,10 @@ impl Source {
 
     /// A host source, such as `https://cdn.example.com` or `*.example.com:*`.
     ///
+    /// What users may choose, such as a domain of their own, goes through here rather than through
+    /// [`parse`](Self::parse), by which they could choose `'unsafe-inline'`; and not without a look for `*`,
+    /// which is a host as well.
+    ///
     /// # Errors
     ///
     /// As [`parse`](Self::parse), and for anything that is no host.
