@@ -170,7 +170,8 @@ fn base(csp: &Csp, found: &mut Vec<Finding>) {
     }
 }
 
-fn is_everything(source: &Source) -> bool {
+/// Whether a source stands for every host.
+pub(super) fn is_everything(source: &Source) -> bool {
     match source {
         Source::Scheme(_) => true,
         Source::Host(host) => bypass::is_anything(&host.to_string()),

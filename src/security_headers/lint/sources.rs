@@ -1,6 +1,6 @@
 //! What is weak in a policy besides its scripts.
 
-use super::script::governing;
+use super::script::{governing, is_everything};
 use super::{Finding, Severity, bypass};
 use crate::security_headers::csp::{Csp, Directive, Sandbox, Source};
 
@@ -20,6 +20,11 @@ pub(super) fn findings(csp: &Csp) -> Vec<Finding> {
             let source = Source::UnsafeInline;
             found.push(Finding::new(Severity::Info, directive, source, help));
         }
+    }
+    for (directive, severity, help) in OPEN {
+        let sources = csp.sources(directive).unwrap_or_default().iter();
+        let open = sources.filter(|source| is_everything(source));
+        found.extend(open.map(|source| Finding::new(severity, directive, source, help)));
     }
     let sandbox = csp.sandbox_tokens();
     if let Some(tokens) = sandbox {
@@ -118,6 +123,20 @@ fn place(directive: Directive, source: &Source) -> Option<Finding> {
     };
     Some(Finding::new(severity, directive, source, help))
 }
+
+/// Directives that a source for every host makes as weak as if they were missing.
+const OPEN: [(Directive, Severity, &str); 2] = [
+    (
+        Directive::FrameAncestors,
+        Severity::Medium,
+        "any page can frame these and steal clicks: name those that may",
+    ),
+    (
+        Directive::FormAction,
+        Severity::Low,
+        "injected forms can post to any host: name the ones that are meant",
+    ),
+];
 
 /// Room is left for the other headers under the 8 KiB that common proxies give to all of them.
 const LONG: usize = 7 * 1024;

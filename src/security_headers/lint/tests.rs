@@ -124,6 +124,12 @@ fn each_weakness_is_found() {
         ("object-src 'self'", "Low object-src"),
         ("object-src data:", "High object-src data:"),
         ("base-uri https:", "High base-uri https:"),
+        ("frame-ancestors *", "Medium frame-ancestors *"),
+        (
+            "frame-ancestors 'self' https:",
+            "Medium frame-ancestors https:",
+        ),
+        ("form-action https://*", "Low form-action https://*"),
         (
             "img-src http://a.example",
             "Medium img-src http://a.example",
