@@ -1,11 +1,14 @@
 //! What is sent of a policy, and what cannot be built.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use bartizan::client::{ClientSource, PeerAddr, TrustedProxies};
 use bartizan::security_headers::*;
+use http::Request;
+use proptest::prelude::*;
 
-use super::{ok, over_http, over_https, sent, values};
+use super::{call, ok, over_http, over_https, sent, values};
 
 fn refused(policy: SecurityHeaders) -> String {
     SecurityHeadersLayer::new(policy).unwrap_err().to_string()
@@ -373,4 +376,36 @@ fn what_cannot_work_cannot_be_built() {
         .collect();
     let error = refused(web().csp(|csp| csp.allow(Directive::ImgSrc, hosts)));
     assert!(error.contains("16 KiB"), "{error}");
+}
+
+#[test]
+fn whatever_text_a_header_is_given_it_is_sent_as_it_is_or_refused() {
+    let (sent, refused) = (Cell::new(0), Cell::new(0));
+    let text = prop_oneof![
+        any::<String>(),
+        "[ -~\\t]{0,12}",
+        "[a-z]{1,4}[\\r\\n\\x00\\x7f][a-z: ]{0,8}",
+    ];
+    proptest!(|(text in text)| {
+        let policy = SecurityHeaders::none().header("x-own", &text).cache_control(&text);
+        match policy.prepare() {
+            Ok(prepared) => {
+                sent.set(sent.get() + 1);
+                let layer = SecurityHeadersLayer::from(prepared);
+                let response = call(layer, Request::new(()), ok);
+                for name in ["x-own", "cache-control"] {
+                    prop_assert_eq!(response.headers()[name].as_bytes(), text.as_bytes());
+                }
+            }
+            Err(error) => {
+                refused.set(refused.get() + 1);
+                prop_assert_eq!((error.field(), error.value()), ("x-own", text.as_str()));
+                prop_assert!(text.contains(|char: char| char.is_control() && char != '\t'));
+            }
+        }
+    });
+    assert!(
+        sent.get() > 20 && refused.get() > 20,
+        "{sent:?} {refused:?}"
+    );
 }
