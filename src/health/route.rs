@@ -143,7 +143,31 @@ mod tests {
         }
         assert_eq!(Route::of("/health/db", known), Some(Route::One(3)));
         assert_eq!(Route::of("/health/", known), Some(Route::Unknown));
-        for path in ["/", "", "/livez/", "/healthz", "/health/a/b", "/LIVEZ", "*"] {
+        // A name is compared as it stands: nothing is decoded, folded or cleaned up on the way.
+        for name in [
+            "DB", "d%62", "db%00", "db;a=b", "db ", "..", "%2e%2e", "%2f",
+        ] {
+            let path = format!("/health/{name}");
+            assert_eq!(Route::of(&path, known), Some(Route::Unknown), "{path}");
+        }
+        for path in [
+            "/",
+            "",
+            "*",
+            "/livez/",
+            "//livez",
+            "/./livez",
+            "/livez;a=b",
+            "/%6civez",
+            "/LIVEZ",
+            "/healthz",
+            "/health/a/b",
+            "/health/db/",
+            "/health//db",
+            "//health/db",
+            "/api/status/",
+            "livez",
+        ] {
             assert_eq!(Route::of(path, known), None, "{path}");
         }
     }

@@ -48,7 +48,7 @@ pub enum Reason {
     Draining,
     /// It failed for a reason that has no code.
     Failed,
-    /// A measured value is above its limit.
+    /// A measured value is beyond its limit: above it, or below what must be left.
     Limit,
     /// Someone else holds the lock.
     Locked,

@@ -1,10 +1,16 @@
 //! Nonces and caches: whatever else a response says, nobody but its browser keeps it.
 
+use std::cell::Cell;
+use std::convert::Infallible;
+
 use bartizan::client::ClientSource;
 use bartizan::security_headers::*;
-use http::{HeaderValue, Request, Response, StatusCode};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
-use tower::{Layer, ServiceBuilder};
+use proptest::prelude::*;
+use tower::util::BoxService;
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use super::{Answer, Handler, call, over_https, values};
 
@@ -135,4 +141,143 @@ fn what_stands_in_quotes_makes_no_response_private() {
     let response = over_https(SecurityHeaders::web_nonce(), page_with(QUOTED));
     let said = values(response.headers(), "cache-control");
     assert_eq!(said, [QUOTED[0].1, "private"]);
+}
+
+/// One layer of a stack.
+fn any_policy() -> impl Strategy<Value = SecurityHeaders> {
+    let conflict = || {
+        prop::sample::select(vec![
+            None,
+            Some(Conflict::Keep),
+            Some(Conflict::Override),
+            Some(Conflict::Append),
+        ])
+    };
+    let preset = prop::sample::select(vec![
+        SecurityHeaders::web_nonce(),
+        SecurityHeaders::web(),
+        SecurityHeaders::assets(),
+        SecurityHeaders::none().csp(|csp| csp.set(Directive::StyleSrc, [Source::Nonce])),
+        SecurityHeaders::web().csp_report_only(|csp| csp.set(Directive::StyleSrc, [Source::Nonce])),
+    ]);
+    let caching = prop::sample::select(vec![None, Some("public, max-age=60"), Some("no-store")]);
+    (preset, caching, conflict(), conflict(), any::<bool>()).prop_map(
+        |(mut policy, caching, on_csp, on_caching, targeted)| {
+            if let Some(caching) = caching {
+                policy = policy.cache_control(caching);
+            }
+            if let Some(conflict) = on_csp {
+                policy = policy.on_conflict("content-security-policy", conflict);
+            }
+            // To add to it is refused.
+            match on_caching {
+                Some(Conflict::Append) | None => {}
+                Some(conflict) => policy = policy.on_conflict("cache-control", conflict),
+            }
+            if targeted {
+                policy = policy.header("cdn-cache-control", "max-age=600");
+            }
+            policy
+        },
+    )
+}
+
+/// What a handler does besides answering.
+#[derive(Clone, Debug)]
+struct Does {
+    reads: bool,
+    sets: Vec<(&'static str, &'static str)>,
+    appends: bool,
+    chooses: bool,
+}
+
+fn any_handler() -> impl Strategy<Value = Does> {
+    const HEADERS: [(&str, &str); 6] = [
+        ("content-type", "text/html"),
+        ("cache-control", "public"),
+        ("content-security-policy", "img-src data:"),
+        ("surrogate-control", "max-age=60"),
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=1"),
+    ];
+    let sets = prop::sample::subsequence(HEADERS.to_vec(), 0..=6);
+    let rarely = || prop::bool::weighted(0.2);
+    (prop::bool::weighted(0.8), sets, rarely(), rarely()).prop_map(
+        |(reads, sets, appends, chooses)| Does {
+            reads,
+            sets,
+            appends,
+            chooses,
+        },
+    )
+}
+
+/// What comes out of `stack`, the innermost first.
+fn through(stack: &[SecurityHeaders], does: &Does, status: StatusCode) -> HeaderMap {
+    let does = does.clone();
+    let handler = service_fn(move |request: Request<()>| {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        if let (true, Some(nonce)) = (does.reads, request.extensions().get::<CspNonce>()) {
+            let _ = nonce.get();
+        }
+        for (name, value) in &does.sets {
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().append(*name, value);
+        }
+        if does.appends {
+            let more = CspAppend::new(Directive::ImgSrc, ["https://a.example"]).unwrap();
+            more.add_to(response.extensions_mut());
+        }
+        if does.chooses {
+            let chosen = SecurityHeaders::web_nonce().prepare().unwrap();
+            response.extensions_mut().insert(chosen);
+        }
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let mut service = BoxService::new(handler);
+    for policy in stack {
+        let layer = SecurityHeadersLayer::new(policy.clone()).unwrap();
+        service = BoxService::new(layer.layer(service));
+    }
+    let response = service.oneshot(Request::new(())).now_or_never().unwrap();
+    response.unwrap().into_parts().0.headers
+}
+
+#[test]
+fn whatever_layers_and_handlers_say_a_nonce_is_private_and_on_no_304() {
+    const POLICIES: [&str; 2] = [
+        "content-security-policy",
+        "content-security-policy-report-only",
+    ];
+    let (with, nested) = (Cell::new(0), Cell::new(0));
+    let stack = prop::collection::vec(any_policy(), 1..4);
+    proptest!(|(stack in stack, does in any_handler())| {
+        let page = through(&stack, &does, StatusCode::OK);
+        let unmodified = through(&stack, &does, StatusCode::NOT_MODIFIED);
+        let has_nonce = |headers: &HeaderMap, name| {
+            values(headers, name).iter().any(|policy| policy.contains("'nonce-"))
+        };
+        if POLICIES.iter().any(|name| has_nonce(&page, name)) {
+            with.set(with.get() + 1);
+            nested.set(nested.get() + u32::from(stack.len() > 1));
+            let said = values(&page, "cache-control").join(", ");
+            prop_assert!(said.contains("private") || said.contains("no-store"), "{said}");
+            for name in ["cdn-cache-control", "surrogate-control"] {
+                prop_assert!(!page.contains_key(name), "{name}");
+            }
+        }
+        for name in POLICIES {
+            prop_assert!(!has_nonce(&unmodified, name));
+            let handlers = does.sets.iter().any(|(set, _)| *set == name);
+            if has_nonce(&page, name) && !handlers {
+                let renewed = values(&unmodified, name);
+                prop_assert!(renewed.is_empty(), "{name}: {renewed:?}");
+            }
+        }
+        let cookies = does.sets.iter().filter(|(name, _)| *name == "set-cookie");
+        let cookies: Vec<_> = cookies.map(|(_, value)| *value).collect();
+        prop_assert_eq!(values(&page, "set-cookie"), cookies);
+    });
+    assert!(with.get() > 20 && nested.get() > 10, "{with:?} {nested:?}");
 }
