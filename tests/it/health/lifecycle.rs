@@ -367,7 +367,7 @@ async fn what_is_said_before_the_first_result_and_without_a_driver_is_dated() {
     clock.advance(secs(3600));
     let stale = inspect(&health, "/api/status").await;
     for ((code, body), reason) in [(fresh, "pending"), (stale, "stale")] {
-        let document: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let document: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((code, &document["reasons"][0]), (503, &reason.into()));
         assert_eq!(document["time"], "2026-01-01T00:00:00Z");
     }

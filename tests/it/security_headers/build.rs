@@ -57,13 +57,13 @@ fn https_is_believed_of_trusted_proxies_alone() {
         (&ClientSource::peer(), [10, 0, 0, 1], "https", false),
     ] {
         let layer = SecurityHeadersLayer::new(SecurityHeaders::web()).unwrap();
-        let mut request = http::Request::new(());
+        let mut request = Request::new(());
         let peer = PeerAddr::new((peer, 4711).into());
         request.extensions_mut().insert(peer);
         let headers = request.headers_mut();
         headers.insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
         headers.insert("x-forwarded-proto", scheme.parse().unwrap());
-        let response = super::call(layer.client(client), request, ok);
+        let response = call(layer.client(client), request, ok);
         let sent = response.headers().contains_key("strict-transport-security");
         assert_eq!(sent, secure, "{peer:?} {scheme}");
     }
