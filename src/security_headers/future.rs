@@ -9,7 +9,7 @@ use http::{Extensions, Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use super::append::CspAppend;
-use super::merge::{Done, Facts};
+use super::merge::Facts;
 use super::nonce::CspNonce;
 use super::prepared::PreparedHeaders;
 use super::transport::Transport;
@@ -97,14 +97,11 @@ fn finish<B>(
         let headers = told.chosen.as_ref().unwrap_or(headers);
         facts.append = told.append.as_ref();
         facts.inner = &told.inner.0;
-        let sent_nonce = headers.get().apply(response.headers_mut(), &facts);
+        headers.get().apply(response.headers_mut(), &facts);
         // What is left out of a 304 on purpose, a layer further out must not put there.
         let leaves_out = renews && (headers.get().has_nonce || !told.inner.0.is_empty());
         if outer.asks || leaves_out {
-            told.inner.0.push(Done {
-                headers: headers.clone(),
-                sent_nonce,
-            });
+            told.inner.0.push(headers.clone());
             response.extensions_mut().insert(told.inner);
         }
     }
@@ -160,6 +157,6 @@ impl Told {
 #[derive(Clone, Copy)]
 struct Asked;
 
-/// In a response: what the layers further in have done to it.
+/// In a response: the layers further in, each with the headers it has set.
 #[derive(Clone, Default)]
-struct Inner(Vec<Done>);
+struct Inner(Vec<PreparedHeaders>);

@@ -21,23 +21,15 @@ pub(super) struct Facts<'a> {
     /// What the handler added to the policy.
     pub(super) append: Option<&'a CspAppend>,
     /// The layers further in that have set their headers already.
-    pub(super) inner: &'a [Done],
-}
-
-/// What a layer has done to a response.
-#[derive(Clone, Debug)]
-pub(super) struct Done {
-    pub(super) headers: PreparedHeaders,
-    pub(super) sent_nonce: bool,
+    pub(super) inner: &'a [PreparedHeaders],
 }
 
 impl Prepared {
     /// Puts this layer's headers into `headers`, which the handler and the layers below have set.
-    /// Returns whether a nonce is among them.
     ///
     /// It starts from a copy of the prepared map, which hashes nothing and takes two allocations, and
     /// moves the handler's headers into it.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) -> bool {
+    pub(super) fn apply(&self, headers: &mut HeaderMap, facts: &Facts<'_>) {
         let variant = self.variant(facts.transport);
         // A cache takes over what a 304 says about the response it has stored: say nothing new.
         let renews = facts.status == StatusCode::NOT_MODIFIED;
@@ -62,12 +54,11 @@ impl Prepared {
             }
         } else {
             self.take_over(headers, theirs, facts);
-            if sends_nonce || facts.inner.iter().any(|done| done.sent_nonce) {
+            if sends_nonce || self.competes && private::has_nonce(headers) {
                 private::unsay_exceptions(headers);
                 private::say(headers);
             }
         }
-        sends_nonce
     }
 
     /// Whether any policy has a nonce source, its own or one that was added.
@@ -100,7 +91,7 @@ impl Prepared {
             return How::Replace;
         };
         let set_further_in = || {
-            let mut inner = facts.inner.iter().map(|done| done.headers.get());
+            let mut inner = facts.inner.iter().map(PreparedHeaders::get);
             inner.any(|inner| inner.sets(name, facts.transport))
         };
         match action {
@@ -174,7 +165,7 @@ fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) {
         None => &policy.template,
     };
     let left_out = || {
-        let mut inner = facts.inner.iter().map(|done| done.headers.get());
+        let mut inner = facts.inner.iter().map(PreparedHeaders::get);
         template.has_nonce() || inner.any(|inner| inner.has_nonce_in(&policy.name, facts.transport))
     };
     if facts.status == StatusCode::NOT_MODIFIED && left_out() {

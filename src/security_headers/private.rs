@@ -1,7 +1,7 @@
 //! Keeping a response to the browser that asked for it: a page with a nonce, which a shared cache
 //! would hand to everybody.
 
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::prepared::PRIVATE;
@@ -20,6 +20,15 @@ pub(super) fn unsay_exceptions(headers: &mut HeaderMap) {
     for name in exceptions.cloned().collect::<Vec<_>>() {
         headers.remove(name);
     }
+}
+
+/// Whether a layer further in has put its nonce into `headers`: such a policy is marked as sensitive, and
+/// that stays where what the layers tell one another is lost on the way.
+pub(super) fn has_nonce(headers: &HeaderMap) -> bool {
+    [CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY_REPORT_ONLY]
+        .iter()
+        .flat_map(|name| headers.get_all(name))
+        .any(HeaderValue::is_sensitive)
 }
 
 /// Whether a cache that a header of this name is for heeds it in place of `Cache-Control`: the targeted

@@ -98,6 +98,21 @@ fn a_layer_further_out_cannot_make_a_response_with_a_nonce_public_again() {
     assert!(said.contains(&"private"), "{said:?}");
     assert!(!headers.contains_key("cdn-cache-control"));
 
+    // Also where a service in between passes on no more than headers and body.
+    let forgets = ServiceBuilder::new()
+        .layer(SecurityHeadersLayer::new(outer.clone()).unwrap())
+        .map_response(|response: Answer| {
+            let (parts, body) = response.into_parts();
+            let mut response = Response::new(body);
+            *response.headers_mut() = parts.headers;
+            response
+        })
+        .layer(SecurityHeadersLayer::new(SecurityHeaders::web_nonce()).unwrap());
+    let response = call(forgets, Request::new(()), page_with(&[]));
+    let said = values(response.headers(), "cache-control");
+    assert!(said.contains(&"private"), "{said:?}");
+    assert!(!response.headers().contains_key("cdn-cache-control"));
+
     // A response that has none is the outer layer's to share.
     let layer = nested(outer, SecurityHeaders::web_nonce());
     let response = call(layer, Request::new(()), super::ok as Page);
