@@ -43,8 +43,8 @@ pub(super) struct Prepared {
     pub(super) cache_control: Option<HeaderValue>,
     /// Whether any policy has a nonce source.
     pub(super) has_nonce: bool,
-    /// Whether a header of the handler's may be replaced or added to, or caches are told about more than
-    /// pages with a nonce bear, so that this layer has to know what an inner one has set.
+    /// Whether a header of the handler's may be replaced or added to, or a single cache is told something of
+    /// its own, so that this layer has to know what an inner one has set.
     pub(super) competes: bool,
 }
 

@@ -13,6 +13,8 @@ use super::observation::Observation;
 ///
 /// `host` is a name, which is resolved for every run, or an address. The resolver of the system
 /// works on a thread of the runtime's blocking pool, which a deadline does not free.
+/// Of several addresses each is tried in turn, within the one deadline: where the first of them swallows
+/// connections, this fails although a client that races them gets through.
 ///
 /// ```
 /// use bartizan::health::{Dependency, probe};
