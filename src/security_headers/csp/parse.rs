@@ -7,6 +7,14 @@ use crate::config::ConfigError;
 pub(super) fn policy(text: &str) -> Result<Csp, ConfigError> {
     let mut csp = Csp::new();
     for part in text.split(';') {
+        if part.contains(['\r', '\n']) {
+            let fix = "a line break would leave the header: write it on one line";
+            return Err(ConfigError::new(
+                "content-security-policy",
+                part.trim(),
+                fix,
+            ));
+        }
         let mut words = part.split([' ', '\t']).filter(|word| !word.is_empty());
         let Some(name) = words.next() else { continue };
         let directive = Directive::from_name(name)

@@ -174,6 +174,7 @@ fn text_that_browsers_would_misread_is_refused() {
         ("script-src a, b", "end the directive"),
         ("script-src a\u{a0}b", "punycode"),
         ("script-src a\nb", "line break"),
+        ("default-src 'self';\n  img-src data:", "write it on one"),
     ] {
         let error = Csp::parse(text).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
