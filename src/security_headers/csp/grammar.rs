@@ -5,7 +5,7 @@
 
 use super::host::HostSource;
 use super::source::{NONCE, SchemeSource};
-use super::{Hash, Source};
+use super::{Directive, Hash, Source};
 
 /// One source expression.
 pub(super) fn source(text: &str) -> Result<Source, String> {
@@ -34,6 +34,7 @@ pub(super) fn source(text: &str) -> Result<Source, String> {
         Some(scheme) if is_scheme(scheme) => Ok(Source::Scheme(SchemeSource(
             scheme.to_ascii_lowercase().into(),
         ))),
+        _ if Directive::from_name(text).is_ok() => Err(MISSING.into()),
         _ if SCHEMES.contains(&text.to_ascii_lowercase().as_str()) => Err(format!(
             "without a colon this is a host name: write {text}:"
         )),
@@ -110,6 +111,9 @@ pub(crate) fn endpoint_name(text: &str) -> Result<(), String> {
 
 /// A reference in `report-uri`: any URI without what would end the directive.
 pub(super) fn report_uri(text: &str) -> Result<(), String> {
+    if Directive::from_name(text).is_ok() {
+        return Err(MISSING.into());
+    }
     word(text, |byte| {
         byte.is_ascii_graphic() && !b";,\"<>\\^`{|}".contains(&byte)
     })
@@ -158,6 +162,10 @@ fn begins_with(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
+
+/// Of a directive's name among the words of another.
+const MISSING: &str = "a semicolon is missing before this directive; a host of its name is written with a \
+                       scheme or a port";
 
 /// Schemes that nobody means as a host name.
 const SCHEMES: [&str; 9] = [

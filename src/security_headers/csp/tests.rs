@@ -175,10 +175,21 @@ fn text_that_browsers_would_misread_is_refused() {
         ("script-src a\u{a0}b", "punycode"),
         ("script-src a\nb", "line break"),
         ("default-src 'self';\n  img-src data:", "write it on one"),
+        (
+            "default-src 'self' script-src a.example",
+            "semicolon is missing",
+        ),
+        (
+            "default-src 'self' Upgrade-Insecure-Requests",
+            "semicolon is missing",
+        ),
+        ("report-uri /r script-src 'self'", "semicolon is missing"),
     ] {
         let error = Csp::parse(text).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
     }
+    let host = Csp::parse("img-src https://sandbox webrtc:*").unwrap();
+    assert_eq!(host.to_string(), "img-src https://sandbox webrtc:*");
     let csp = Csp::parse(" ;; default-src\t'self' ;").unwrap();
     assert_eq!(csp.to_string(), "default-src 'self'");
 }
