@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::csp::{Csp, Directive, Source};
 use super::header::{
-    EmbedderPolicy, Endpoints, FrameOptions, Hsts, IntegrityDestination, OpenerPolicy,
+    EmbedderPolicy, Endpoints, FrameOptions, Framing, Hsts, IntegrityDestination, OpenerPolicy,
     PermissionsPolicy, ReferrerPolicy, ResourcePolicy,
 };
 use super::prepared::PreparedHeaders;
@@ -60,18 +60,6 @@ pub struct SecurityHeaders {
     error: Option<ConfigError>,
 }
 
-/// Where the value of `X-Frame-Options` comes from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Framing {
-    /// From `frame-ancestors`; where that is gone with its policy, it stays what it was, so that
-    /// taking the policy out does not open the pages to framing.
-    Follow { last: Option<FrameOptions> },
-    /// It was set.
-    Set(FrameOptions),
-    /// It was taken out.
-    Without,
-}
-
 /// What happens to a header that the handler has set as well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -115,8 +103,10 @@ impl SecurityHeaders {
         }
     }
 
-    /// Changes the enforced content security policy.
+    /// Changes the enforced content security policy. Where it loses `frame-ancestors`, `X-Frame-Options`
+    /// stays what it was.
     pub fn csp(mut self, change: impl FnOnce(Csp) -> Csp) -> Self {
+        self.frame_options.remember(self.csp.as_ref());
         self.csp = Some(change(self.csp.unwrap_or_default()));
         self
     }
@@ -267,10 +257,8 @@ impl SecurityHeaders {
         };
         match name.as_str() {
             "content-security-policy" => {
-                let csp = self.csp.take();
-                if let Framing::Follow { last } = &mut self.frame_options {
-                    *last = csp.as_ref().and_then(FrameOptions::following);
-                }
+                self.frame_options.remember(self.csp.as_ref());
+                self.csp = None;
             }
             "content-security-policy-report-only" => self.csp_report_only = None,
             "strict-transport-security" => self.hsts = None,
@@ -306,7 +294,10 @@ impl SecurityHeaders {
             return self;
         };
         let turned = match name.as_str() {
-            "content-security-policy" => turn(&mut self.csp, &mut self.csp_report_only),
+            "content-security-policy" => {
+                self.frame_options.remember(self.csp.as_ref());
+                turn(&mut self.csp, &mut self.csp_report_only)
+            }
             "permissions-policy" => turn(&mut self.permissions, &mut self.permissions_report_only),
             "cross-origin-opener-policy" => turn(&mut self.opener, &mut self.opener_report_only),
             "cross-origin-embedder-policy" => {

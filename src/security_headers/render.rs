@@ -6,10 +6,10 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::csp::{Csp, Directive};
 use super::header::{
-    EmbedderPolicy, FrameOptions, OpenerPolicy, PermissionsPolicy, ResourcePolicy,
+    EmbedderPolicy, FrameOptions, Framing, OpenerPolicy, PermissionsPolicy, ResourcePolicy,
     integrity_policy, names, referrer_list,
 };
-use super::policy::{Framing, REPORTS, SecurityHeaders};
+use super::policy::{REPORTS, SecurityHeaders};
 use super::transport::Transport;
 use crate::config::ConfigError;
 

@@ -8,6 +8,7 @@ pub use self::integrity::IntegrityDestination;
 pub use self::permissions::{Allowlist, PermissionsPolicy};
 pub use self::referrer::ReferrerPolicy;
 
+pub(super) use self::frame_options::Framing;
 pub(super) use self::integrity::integrity_policy;
 pub(super) use self::referrer::referrer_list;
 pub(super) use self::reporting::Endpoints;

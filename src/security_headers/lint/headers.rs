@@ -3,8 +3,8 @@
 use super::{Finding, Severity, features, script, sources};
 use crate::security_headers::append::CspAppend;
 use crate::security_headers::csp::Directive;
-use crate::security_headers::header::{FrameOptions, PermissionsPolicy, ReferrerPolicy};
-use crate::security_headers::policy::{Framing, SecurityHeaders};
+use crate::security_headers::header::{FrameOptions, Framing, PermissionsPolicy, ReferrerPolicy};
+use crate::security_headers::policy::SecurityHeaders;
 use crate::security_headers::render;
 
 impl SecurityHeaders {

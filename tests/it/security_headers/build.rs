@@ -161,19 +161,28 @@ fn frame_options_follow_frame_ancestors_unless_set() {
     assert_eq!(options(own.clone()).as_deref(), Some("SAMEORIGIN"));
     assert_eq!(options(web().frame_ancestors(["https://a.example"])), None);
     assert_eq!(
-        options(web().csp(|csp| csp.without(Directive::FrameAncestors))),
-        None
-    );
-    assert_eq!(
         options(own.frame_options(FrameOptions::Deny)).as_deref(),
         Some("DENY")
     );
-    // Neither taking the policy out nor trying one out opens the page to framing.
+    // A policy of one's own that says nothing of framing does not open the page to it.
+    let other = web().csp(|_| Csp::new().set(Directive::DefaultSrc, [Source::SelfOrigin]));
+    assert_eq!(options(other.clone()).as_deref(), Some("DENY"));
+    let again = other
+        .clone()
+        .csp(|csp| csp.allow(Directive::ImgSrc, ["data:"]));
+    assert_eq!(options(again).as_deref(), Some("DENY"));
+    assert_eq!(options(other.clone().frame_ancestors(["*"])), None);
+    assert_eq!(options(other.without("x-frame-options")), None);
+    let none = SecurityHeaders::none().csp(|csp| csp.set(Directive::ImgSrc, ["data:"]));
+    assert_eq!(options(none), None);
+    // Neither does taking the policy out, or trying one out.
     let bare = web().without("content-security-policy");
     assert_eq!(options(bare.clone()).as_deref(), Some("DENY"));
     assert_eq!(options(bare.frame_ancestors(["https://a.example"])), None);
     let tried = web().report_only("content-security-policy");
-    assert_eq!(options(tried).as_deref(), Some("DENY"));
+    assert_eq!(options(tried.clone()).as_deref(), Some("DENY"));
+    let given_up = tried.without("content-security-policy-report-only");
+    assert_eq!(options(given_up).as_deref(), Some("DENY"));
 }
 
 #[test]
