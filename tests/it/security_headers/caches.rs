@@ -63,7 +63,7 @@ fn a_response_with_a_nonce_says_nothing_to_one_cache_that_it_does_not_say_to_all
 }
 
 #[test]
-fn a_policys_own_word_to_one_cache_is_not_sent_with_a_nonce_either() {
+fn what_a_policy_tells_one_cache_is_not_sent_with_a_nonce_either() {
     let policy = || SecurityHeaders::web_nonce().header("cdn-cache-control", "max-age=600");
     let response = over_https(policy(), page_with(&[]));
     assert!(!response.headers().contains_key("cdn-cache-control"));
