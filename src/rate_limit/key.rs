@@ -111,20 +111,30 @@ pub fn from_fn<K: Hash>(value: impl Fn(&Head<'_>) -> Option<K> + Send + Sync + '
 impl Key {
     /// All requests that lack the value share one bucket: the default. Leaving a header out escapes
     /// nothing.
-    pub fn or_shared(mut self) -> Self {
-        self.missing = Missing::Shared;
-        self
+    ///
+    /// Said of a tuple, this, as [`or_reject`](Self::or_reject) and [`or_skip`](Self::or_skip), is said of
+    /// each of its parts.
+    pub fn or_shared(self) -> Self {
+        self.or(Missing::Shared)
     }
 
     /// A request that lacks the value is answered with 400.
-    pub fn or_reject(mut self) -> Self {
-        self.missing = Missing::Reject;
-        self
+    pub fn or_reject(self) -> Self {
+        self.or(Missing::Reject)
     }
 
     /// The policy does not apply to a request that lacks the value.
-    pub fn or_skip(mut self) -> Self {
-        self.missing = Missing::Skip;
+    pub fn or_skip(self) -> Self {
+        self.or(Missing::Skip)
+    }
+
+    fn or(mut self, missing: Missing) -> Self {
+        self.missing = missing;
+        if let Source::All(parts) = self.source {
+            // It is never missing as a whole.
+            let parts = parts.into_iter().map(|part| part.or(missing));
+            self.source = Source::All(parts.collect());
+        }
         self
     }
 

@@ -171,6 +171,23 @@ async fn each_part_of_a_tuple_says_what_becomes_of_requests_without_it() {
     assert_eq!(host.passing(3, || from("192.0.2.1")).await, 3);
 }
 
+#[tokio::test]
+async fn what_is_said_of_a_tuple_is_said_of_each_part() {
+    let pair = || Key::from((key::header("x-tenant"), per_client()));
+    let whole = || with(from("192.0.2.1"), "x-tenant", "t");
+    let mut host = keyed(pair().or_reject());
+    for request in [get("/"), from("192.0.2.1"), with(get("/"), "x-tenant", "t")] {
+        assert_eq!(host.status(request).await, 400);
+    }
+    assert_eq!(host.status(whole()).await, 200);
+    let mut host = keyed(Key::from((pair(), key::constant())).or_skip());
+    assert_eq!(host.passing(3, || from("192.0.2.1")).await, 3);
+    assert_eq!(host.passing(3, whole).await, 1);
+    let strict = (key::header("x-tenant").or_reject(), per_client());
+    let mut host = keyed(Key::from(strict).or_shared());
+    assert_eq!(host.passing(3, || from("192.0.2.1")).await, 1);
+}
+
 /// Notes the keys that it is asked about, under a secret of its own.
 struct Noting {
     secret: Option<Secret>,
