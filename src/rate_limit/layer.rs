@@ -12,7 +12,7 @@ use super::headers::Headers;
 use super::policy::Policy;
 use super::quota::Quota;
 use super::reject::Reject;
-use super::rules::{AppliedList, Rules, Settings};
+use super::rules::{Rules, Settings};
 use super::service::{RateLimit, Shared};
 use super::store::{Check, LocalStore, MemoryStore, Store, Usage};
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ impl RateLimitLayer {
 
 impl<St: LocalStore> RateLimitLayer<St> {
     /// What the policy `policy` would say to `request`, without charging it. `None` if the policy
-    /// does not apply to it, or there is none of this name.
+    /// does not apply to it, or there is none of this name. What other policies count by need not be there.
     pub fn peek<B>(&self, policy: &str, request: &Request<B>) -> Option<Decision> {
         let clock = &self.shared.clock;
         self.ask(policy, request, |store, checks| store.peek(checks, clock))
@@ -119,9 +119,7 @@ impl<St> RateLimitLayer<St> {
         ask: impl FnOnce(&St, &[Check<'_>]) -> T,
     ) -> Option<T> {
         let Shared { rules, store, .. } = &*self.shared;
-        let mut applied = AppliedList::new();
-        rules.applied(&rules.head(request), &mut applied).ok()?;
-        let applied = rules.of_policy(policy, applied);
+        let applied = rules.applied_of(policy, &rules.head(request));
         (!applied.is_empty()).then(|| ask(store, &rules.checks(&applied)))
     }
 }

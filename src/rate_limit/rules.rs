@@ -223,6 +223,19 @@ impl Rules {
         Ok(())
     }
 
+    /// The windows of the policy `name` alone that apply to a request. None if it lacks what the policy
+    /// counts by, and may not; what others count by does not matter.
+    pub(super) fn applied_of(&self, name: &str, head: &Head<'_>) -> AppliedList {
+        let mut applied = AppliedList::new();
+        if let Some(rule) = (self.policies.iter()).find(|rule| rule.policy.name() == name) {
+            let (quotas, target) = (self.quotas.load(), Target::new(head));
+            let secret = self.settings.secret.as_ref();
+            // Without its key nothing has been added.
+            let _ = apply(rule, &quotas, head, &target, secret, &mut applied);
+        }
+        applied
+    }
+
     /// What the store is asked.
     pub(super) fn checks(&self, applied: &[Applied]) -> SmallVec<[Check<'_>; 4]> {
         applied.iter().map(|applied| self.check(applied)).collect()
@@ -255,15 +268,6 @@ impl Rules {
     /// What the cells of a window are, where that is no request.
     pub(super) fn unit(&self, window: &Window) -> Option<&str> {
         self.policies[window.rule].policy.unit.as_deref()
-    }
-
-    /// Those of `applied` that are windows of the policy `name`.
-    pub(super) fn of_policy(&self, name: &str, applied: AppliedList) -> AppliedList {
-        let is_of = |applied: &Applied| {
-            let rule = self.windows[applied.window].rule;
-            self.policies[rule].policy.name() == name
-        };
-        applied.into_iter().filter(is_of).collect()
     }
 }
 

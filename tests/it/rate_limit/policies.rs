@@ -255,6 +255,25 @@ async fn a_correction_makes_no_bucket_of_a_key_that_has_none() {
 }
 
 #[tokio::test]
+async fn a_policy_can_be_asked_about_a_request_that_lacks_what_others_count_by() {
+    let host = Host::new([
+        minutely("tenant", 9).by(key::header("x-tenant").or_reject()),
+        minutely("login", 3).by(per_client()),
+        minutely("costly", 9).cost_for(|_| unreachable!("another policy is asked")),
+    ]);
+    let login = || from("192.0.2.1");
+    let decision = host.layer.peek("login", &login()).unwrap();
+    assert_eq!(decision.verdicts()[0].remaining(), 3);
+    assert!(host.layer.reset("login", &login()));
+    assert!(host.layer.refund("login", &login(), 1));
+    assert!(
+        host.layer.peek("tenant", &login()).is_none(),
+        "it lacks its key"
+    );
+    assert!(!host.layer.reset("tenant", &login()));
+}
+
+#[tokio::test]
 async fn a_clock_that_goes_back_locks_nobody_out() {
     let mut host = Host::new([minutely("api", 3)]);
     assert_eq!(host.passing(5, || get("/")).await, 3);
