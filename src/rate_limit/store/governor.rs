@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use governor::RateLimiter;
 use governor::clock::{Clock as GovernorClock, Reference};
@@ -41,7 +41,8 @@ use crate::rate_limit::quota::Quota;
 ///   has at most twice the keys that were in use then, plus 1,024, and the walks cost a constant for
 ///   each new key: but in one piece, about 8 ms for a million.
 /// - **Bounded**, but only by [a number of keys](Self::with_limit), at some 40 bytes each. At that number
-///   newcomers are refused until buckets are full again and swept. Where strangers can make up keys,
+///   newcomers are refused until buckets are full again, and for a second at most until they are swept:
+///   one of the newcomers does that. Where strangers can make up keys,
 ///   [`MemoryStore`](super::MemoryStore) is the better choice: it has a fixed size and never walks.
 ///
 /// Its locks are those of the map's shards, held for one step. Clones share the buckets.
@@ -75,6 +76,8 @@ struct Shared<C: GovernorClock, H> {
     /// Requests of keys that were not in the map, since then.
     newcomers: AtomicUsize,
     sweeping: AtomicBool,
+    /// When the last sweep was.
+    swept: AtomicU64,
 }
 
 /// What a charge replaced by what.
@@ -97,7 +100,7 @@ where
     C: GovernorClock,
     H: BuildHasher + Clone,
 {
-    /// The same store, emptied, for up to `keys` keys. Each window of each policy counts.
+    /// The same store, emptied, for up to `keys` keys, at least 1. Each window of each policy counts.
     #[must_use]
     pub fn with_limit(self, keys: usize) -> Self
     where
@@ -124,10 +127,11 @@ where
             map,
             start: clock.now(),
             clock,
-            limit,
+            limit: limit.max(1),
             kept: AtomicUsize::new(0),
             newcomers: AtomicUsize::new(0),
             sweeping: AtomicBool::new(false),
+            swept: AtomicU64::new(0),
         };
         Self {
             shared: Arc::new(shared),
@@ -278,20 +282,31 @@ where
 
     /// Whether there is room for one more key. Sweeps first, where it is time to.
     fn admits_newcomer(&self) -> bool {
-        let mut newcomers = self.newcomers.fetch_add(1, Ordering::Relaxed) + 1;
+        let newcomers = self.newcomers.fetch_add(1, Ordering::Relaxed) + 1;
         let kept = self.kept.load(Ordering::Relaxed);
-        if newcomers > kept.max(SWEEP_AFTER) && !self.sweeping.swap(true, Ordering::Acquire) {
-            self.sweep();
-            self.sweeping.store(false, Ordering::Release);
-            newcomers = self.newcomers.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_full = kept.saturating_add(newcomers) > self.limit;
+        let is_due = newcomers > kept.max(SWEEP_AFTER) || (is_full && self.has_rested());
+        if !is_due || self.sweeping.swap(true, Ordering::Acquire) {
+            return !is_full;
         }
+        self.sweep();
+        self.sweeping.store(false, Ordering::Release);
+        let newcomers = self.newcomers.fetch_add(1, Ordering::Relaxed) + 1;
         let kept = self.kept.load(Ordering::Relaxed);
         kept.saturating_add(newcomers) <= self.limit
+    }
+
+    /// Whether the last sweep is long enough ago for one that few newcomers pay for.
+    fn has_rested(&self) -> bool {
+        let swept = self.swept.load(Ordering::Relaxed);
+        // A clock that has gone back makes nobody wait until it has caught up.
+        self.now().abs_diff(swept) >= REST
     }
 
     fn sweep(&self) {
         // Who comes in from here on may be counted twice, and never not at all.
         self.newcomers.store(0, Ordering::Relaxed);
+        self.swept.store(self.now(), Ordering::Relaxed);
         let before = ShrinkableKeyedStateStore::len(&self.map);
         self.map.retain_recent(self.now().into());
         let kept = ShrinkableKeyedStateStore::len(&self.map);
@@ -390,6 +405,9 @@ const DEFAULT_LIMIT: usize = 1 << 20;
 
 /// New keys between two sweeps, at least.
 const SWEEP_AFTER: usize = 1024;
+
+/// Nanoseconds between two sweeps of a full map, at least: a hundred times what a million keys take.
+const REST: u64 = 1_000_000_000;
 
 #[cfg(test)]
 #[path = "governor_tests.rs"]

@@ -126,6 +126,30 @@ fn a_full_store_refuses_newcomers_keeps_its_own_and_recovers() {
 }
 
 #[test]
+fn a_store_that_was_flooded_takes_newcomers_again_as_soon_as_there_is_room() {
+    let clock = FakeRelativeClock::default();
+    let store = store(&clock).with_limit(1 << 16);
+    let quota = Quota::per_minute(1);
+    let passes = |key| ask(&store, &[check(key, quota)]).is_allowed();
+    // What comes once the store is full brings it to the point where the next sweep is furthest.
+    let mut key = 0;
+    let mut refused = 0;
+    while refused < 100 {
+        key += 1;
+        refused += u32::from(!passes(key));
+    }
+    clock.advance(Duration::from_secs(61));
+    assert!(passes(key + 1), "everybody's bucket is full again");
+}
+
+#[test]
+fn a_store_for_no_keys_has_room_for_one() {
+    let clock = FakeRelativeClock::default();
+    let store = store(&clock).with_limit(0);
+    assert!(ask(&store, &[check(1, Quota::per_second(1))]).is_allowed());
+}
+
+#[test]
 fn a_clock_that_goes_back_locks_nobody_out_for_longer_than_a_window() {
     let clock = Clock::manual();
     let any = governor::Quota::per_second(NonZeroU32::MIN);
