@@ -170,6 +170,8 @@ pub struct Check<'a> {
     quota: Quota,
     cost: u64,
     shadow: bool,
+    /// Whether the scope was made without a secret, which the store may have.
+    by_name: bool,
 }
 
 impl<'a> Check<'a> {
@@ -178,7 +180,10 @@ impl<'a> Check<'a> {
     /// The window that a policy starts with has the policy's name.
     #[must_use]
     pub fn new(policy: &'a str, window: &'a str, key: u64, quota: Quota) -> Self {
-        Self::scoped(policy, window, scope(None, policy, window), key, quota)
+        Self {
+            by_name: true,
+            ..Self::scoped(policy, window, scope(None, policy, window), key, quota)
+        }
     }
 
     /// The same with a [`scope`] that was computed before.
@@ -197,6 +202,7 @@ impl<'a> Check<'a> {
             quota,
             cost: 1,
             shadow: false,
+            by_name: false,
         }
     }
 
@@ -254,6 +260,15 @@ impl<'a> Check<'a> {
     /// The digest of policy and window, without the caller.
     pub(super) const fn scope(&self) -> u64 {
         self.scope
+    }
+
+    /// The same, in all processes that share `secret`.
+    #[allow(dead_code, reason = "for stores that processes share")]
+    pub(super) fn scope_under(&self, secret: &Secret) -> u64 {
+        match self.by_name {
+            true => scope(Some(secret), self.policy, self.window),
+            false => self.scope,
+        }
     }
 
     /// The digest of policy, window and caller. For one scope it is a permutation of the keys.

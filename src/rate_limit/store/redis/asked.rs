@@ -66,7 +66,7 @@ impl Asked {
 
 impl Group {
     fn new(checks: &[Check<'_>], windows: Range<usize>, secret: &Secret) -> Self {
-        let scopes = checks.iter().map(Check::scope);
+        let scopes = checks.iter().map(|check| check.scope_under(secret));
         let scope = scopes.fold(0, |all, scope| digest(Some(secret), &(all, scope)));
         let first = &checks[0];
         Self {
@@ -146,6 +146,17 @@ mod tests {
         assert!(others.iter().all(|other| *other != ann));
         assert!(!ann.contains("api"));
         assert_eq!(ann.len(), "bartizan:{}".len() + 32);
+    }
+
+    #[test]
+    fn a_host_that_asks_by_itself_means_the_same_bucket_in_every_process() {
+        let by_host = Check::new("api", "api", 1, QUOTA);
+        let scope = crate::rate_limit::store::scope(Some(&secret()), "api", "api");
+        let by_layer = Check::scoped("api", "api", scope, 1, QUOTA);
+        let [host, layer] = [by_host, by_layer].map(|check| asked(&[check]));
+        let name = |asked: &Asked| asked.groups[0].name("bartizan");
+        assert_eq!(name(&host), name(&layer));
+        assert_eq!(host.groups[0].tag, layer.groups[0].tag);
     }
 
     #[test]
