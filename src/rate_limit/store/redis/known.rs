@@ -151,7 +151,7 @@ impl Known {
 
     /// Puts cells back that were held: a request that had them did not pass.
     pub(super) fn give_back(&mut self, cells: u64, now: u64) {
-        if now < self.lease.until {
+        if self.most > 0 && now < self.lease.until {
             self.lease.count = self.lease.count.saturating_add(cells).min(self.most);
         } else {
             self.spare.count = self.spare.left(now).saturating_add(cells);

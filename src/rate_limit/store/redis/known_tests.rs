@@ -127,6 +127,24 @@ fn cells_for_those_who_waited_lapse_with_them() {
 }
 
 #[test]
+fn without_leases_a_cell_that_is_given_back_is_there_for_the_next_who_waited() {
+    let (mut known, mut server) = (Known::default(), Server::default());
+    let order = order(Quota::per_hour(100), 1);
+    assert_eq!(known.advance(0, 0), 0);
+    let reply = server.ask(&order, [1, 0], 0);
+    known.learn(&reply, 0, 0, PATIENCE);
+    assert!(matches!(known.step(&order, 1), Step::Pass(_)));
+    known.give_back(1, 2);
+    assert!(matches!(known.step(&order, 3), Step::Pass(_)));
+    assert!(matches!(known.step(&order, 4), Step::Ask));
+    known.give_back(1, 5);
+    assert!(
+        matches!(known.step(&order, PATIENCE), Step::Ask),
+        "it lapses as before"
+    );
+}
+
+#[test]
 fn what_is_held_counts_as_left() {
     let (mut known, mut server) = (leasing(), Server::default());
     let order = order(Quota::per_hour(100), 1);
