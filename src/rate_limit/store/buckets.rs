@@ -214,17 +214,20 @@ impl<C: Cell, N: Note> Buckets<C, N> {
             let quota = check.quota();
             match self.tat(check, spot, now) {
                 Ok(tat) => verdict(quota, tat, now, gcra::take(quota, tat, now, check.cells())),
-                Err(place) => crowded_out(quota, place, now),
+                Err(place) => crowded_out(check, place, now),
             }
         };
         checks.iter().zip(spots).map(quote).collect()
     }
 
     fn passes(&self, check: &Check<'_>, spot: &Spot, now: u64) -> bool {
-        self.tat(check, spot, now).is_ok_and(|tat| {
-            let take = gcra::take(check.quota(), tat, now, check.cells());
-            matches!(take, Take::Passed(_))
-        })
+        match self.tat(check, spot, now) {
+            Ok(tat) => {
+                let take = gcra::take(check.quota(), tat, now, check.cells());
+                matches!(take, Take::Passed(_))
+            }
+            Err(place) => crowded_out(check, place, now).has_passed(),
+        }
     }
 
     /// The TAT that a check starts from, or the place it would get if that were not in use.
@@ -250,7 +253,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
             let verdict = |tat| verdict(quota, tat, now, Take::Passed(tat));
             return (
                 None,
-                tat.map_or_else(|place| crowded_out(quota, place, now), verdict),
+                tat.map_or_else(|place| crowded_out(check, place, now), verdict),
             );
         }
         loop {
@@ -267,7 +270,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
                 };
                 attempt = self.spill.attempt(place, shared);
                 if matches!(attempt, Attempt::Full) {
-                    return (None, crowded_out(quota, place, now));
+                    return (None, crowded_out(check, place, now));
                 }
             }
             match attempt {
@@ -425,9 +428,15 @@ pub(super) fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
 }
 
 /// The table is full of keys in use, and the shared buckets are those of other windows.
-fn crowded_out(quota: Quota, place: Place, now: u64) -> Verdict {
+fn crowded_out(check: &Check<'_>, place: Place, now: u64) -> Verdict {
+    let (quota, cells) = (check.quota(), check.cells());
     let wait = Duration::from_nanos(place.seen.tat.saturating_sub(now)).min(quota.window());
-    Verdict::refused(quota.cells(), 0, wait).resets(wait, wait)
+    let verdict = match cells {
+        0 => Verdict::passed(quota.cells(), 0),
+        _ if cells > quota.cells() => Verdict::too_costly(quota.cells(), 0),
+        _ => Verdict::refused(quota.cells(), 0, wait),
+    };
+    verdict.resets(wait, wait)
 }
 
 /// More than any machine has room for.

@@ -2,7 +2,7 @@
 
 use super::*;
 use bartizan::rate_limit::{
-    Answer, Check, Decision, GovernorStore, LocalStore, MemoryStore, Store, conformance,
+    Answer, Check, Decision, GovernorStore, LocalStore, MemoryStore, Outcome, Store, conformance,
 };
 
 fn check(store: &MemoryStore, clock: &Clock, checks: &[Check<'_>]) -> Decision {
@@ -211,6 +211,27 @@ fn windows_of_different_length_do_not_mix_in_shared_buckets() {
     assert!(check(&store, &clock, &[daily, quick]).is_allowed());
     assert!(!check(&store, &clock, &[daily]).is_allowed());
     assert!(check(&store, &clock, &[quick]).is_allowed());
+}
+
+#[test]
+fn where_newcomers_are_crowded_out_looking_is_free_and_what_never_passes_is_told_so() {
+    let (store, clock) = (MemoryStore::with_capacity(4), Clock::manual());
+    let quota = Quota::per_minute(1);
+    let windows = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let of = |window: &'static str| Check::new(window, window, 1, quota);
+    // The slots are those of four windows, and the shared buckets those of four more.
+    for window in &windows[..8] {
+        assert!(check(&store, &clock, &[of(window)]).is_allowed());
+    }
+    assert!(!check(&store, &clock, &[of("i")]).is_allowed());
+    let look = of("i").cost(0);
+    for checks in [&[look][..], &[look, look]] {
+        assert!(check(&store, &clock, checks).is_allowed());
+        assert!(store.peek(checks, &clock).is_allowed());
+    }
+    assert!(!check(&store, &clock, &[look, of("i")]).is_allowed());
+    let never = check(&store, &clock, &[of("i").cost(2)]);
+    assert_eq!(never.verdicts()[0].outcome(), Outcome::TooCostly);
 }
 
 #[test]
