@@ -51,8 +51,14 @@ impl Ipv6Prefix {
     ///
     /// IPv4 in IPv6 is taken out before the mask: mapped (`::ffff:0:0/96`), else the whole IPv4
     /// internet would be one client on a dual-stack listener; translated (`64:ff9b::/96`, RFC 6052),
-    /// else it would be behind a NAT64 that faces an IPv6-only service; and 6to4 (`2002::/16`, RFC
-    /// 3056), else whoever holds one IPv4 address would have the 65,536 networks that go with it.
+    /// else it would be behind a NAT64 that faces an IPv6-only service; 6to4 (`2002::/16`, RFC
+    /// 3056), else whoever holds one IPv4 address would have the 65,536 networks that go with it; and
+    /// Teredo (`2001::/32`, RFC 4380), else all who tunnel by one server would be one client.
+    ///
+    /// In `64:ff9b:1::/48` (RFC 8215), from which networks give prefixes to their own translators, each
+    /// address is a client, for it stands for one of IPv4. A translator whose prefix is another hides
+    /// its clients in one: [tell their addresses apart](super::ClientSource::from_extension) where the
+    /// peer's is read.
     #[must_use]
     pub const fn bucket(self, ip: IpAddr) -> IpAddr {
         match ip.to_canonical() {
@@ -61,6 +67,10 @@ impl Ipv6Prefix {
                 [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
                     IpAddr::V4(Ipv4Addr::from_bits((high as u32) << 16 | low as u32))
                 }
+                [0x2001, 0, .., high, low] => {
+                    IpAddr::V4(Ipv4Addr::from_bits(!((high as u32) << 16 | low as u32)))
+                }
+                [0x64, 0xff9b, 1, ..] => IpAddr::V6(v6),
                 _ => {
                     let mask = u128::MAX << (128 - self.0 as u32);
                     IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
@@ -111,6 +121,31 @@ mod tests {
         }
         assert_eq!(bucket(64, "64:ff9b:0:0:1::1.2.3.4"), "64:ff9b::");
         assert_eq!(bucket(64, "2001:db8::1.2.3.4"), "2001:db8::");
+    }
+
+    #[test]
+    fn behind_a_translator_of_ones_own_each_ipv4_address_is_a_client() {
+        // RFC 8215's prefix, in the layouts of RFC 6052: with 96, 64 and 48 bits before the address.
+        for [one, other] in [
+            ["64:ff9b:1::192.0.2.1", "64:ff9b:1::192.0.2.2"],
+            ["64:ff9b:1:fffe::192.0.2.1", "64:ff9b:1:ffff::192.0.2.1"],
+            ["64:ff9b:1:1:c0:2:100:0", "64:ff9b:1:1:c0:2:200:0"],
+            ["64:ff9b:1:c000:2:100::", "64:ff9b:1:c000:2:200::"],
+        ] {
+            assert_eq!(bucket(64, one), one.parse::<IpAddr>().unwrap().to_string());
+            assert_ne!(bucket(32, one), bucket(32, other));
+        }
+        assert_eq!(bucket(64, "64:ff9b:2::192.0.2.1"), "64:ff9b:2::");
+    }
+
+    #[test]
+    fn a_teredo_client_is_the_ipv4_address_it_tunnels_from() {
+        // RFC 4380, 2.6: server 65.54.227.120, client 192.0.2.45, whose bits are flipped.
+        let client = "2001:0:4136:e378:8000:63bf:3fff:fdd2";
+        assert_eq!(bucket(64, client), "192.0.2.45");
+        // By another server, and from another port.
+        assert_eq!(bucket(64, "2001:0:102:304:0:1:3fff:fdd2"), "192.0.2.45");
+        assert_eq!(bucket(64, "2001:1:4136:e378::1"), "2001:1:4136:e378::");
     }
 
     #[test]

@@ -38,6 +38,28 @@ impl ClientSource {
     ///
     /// The closure returns an address or an `Option` of one. On a Unix socket, whose peers have no
     /// address, return the loopback address to make them [trusted proxies](TrustedProxies).
+    ///
+    /// Behind a NAT64 with a prefix of one's own, return the IPv4 addresses that it has translated, or
+    /// all its clients are [one](super::Ipv6Prefix::bucket):
+    ///
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr};
+    /// use bartizan::client::{ClientSource, PeerAddr};
+    /// use http::Request;
+    ///
+    /// let source = ClientSource::from_extension(|peer: &PeerAddr| match peer.ip() {
+    ///     IpAddr::V6(v6) if v6.segments()[..6] == [0x2001, 0xdb8, 0x64, 0, 0, 0] => {
+    ///         Ipv4Addr::from_bits(v6.to_bits() as u32).into()
+    ///     }
+    ///     ip => ip,
+    /// });
+    ///
+    /// let request = Request::builder()
+    ///     .extension(PeerAddr::new("[2001:db8:64::192.0.2.1]:4711".parse()?))
+    ///     .body(())?;
+    /// assert_eq!(source.identify(&request).ip(), Some([192, 0, 2, 1].into()));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn from_extension<T, I>(address: impl Fn(&T) -> I + Send + Sync + 'static) -> Self
     where
