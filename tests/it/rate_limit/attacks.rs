@@ -220,6 +220,43 @@ async fn a_6to4_network_is_its_ipv4_address() {
     );
 }
 
+/// A tunnel's and a server's own target have no path, and no rule for one; a proxy's has a path of its own.
+#[tokio::test]
+async fn a_target_in_another_form_escapes_no_rule_and_breaks_none() {
+    let mut host = Host::new([
+        minutely("all", 9),
+        minutely("login", 1).on(Route::any("/login")),
+        minutely("below", 9).on(Route::any("/{*rest}")),
+    ]);
+    let to = |method: &str, target: &str| {
+        let request = Request::builder().method(method).uri(target);
+        request.body(()).unwrap()
+    };
+    assert_eq!(host.status(post("/login")).await, 200);
+    for target in [
+        "http://login.example/login",
+        "https://user@[2001:db8::1]:8443/login?x",
+        "/login?/",
+    ] {
+        assert_eq!(host.status(to("GET", target)).await, 429, "{target}");
+    }
+    for (method, target, policies) in [
+        ("OPTIONS", "*", 1),
+        ("CONNECT", "login.example:443", 0),
+        ("GET", "http://login.example", 1),
+        ("GET", "/", 1),
+        ("GET", "//login", 2),
+        ("GET", "/%", 2),
+        ("GET", "/%FF%C3", 2),
+        ("GET", "/{*rest}", 2),
+    ] {
+        let response = host.send(to(method, target)).await;
+        assert_eq!(response.status(), 200, "{method} {target}");
+        let told = header(&response, "ratelimit").map_or(0, |list| list.split(", ").count());
+        assert_eq!(told, policies, "{method} {target}");
+    }
+}
+
 #[tokio::test]
 async fn http_and_grpc_share_a_budget() {
     let mut host = Host::new([minutely("api", 4).by(per_client())]);
