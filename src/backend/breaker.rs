@@ -70,6 +70,14 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
+    /// How many calls have tried in vain since it opened.
+    pub(crate) fn trials(self) -> u32 {
+        match self.state {
+            State::Closed { .. } => 0,
+            State::Open { pauses, .. } | State::Trying { pauses, .. } => pauses.saturating_sub(1),
+        }
+    }
+
     /// How long nobody will be let through, if that is certain.
     pub(crate) fn pause(self, now: Instant) -> Option<Duration> {
         match self.state {

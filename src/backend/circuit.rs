@@ -62,7 +62,8 @@ impl Circuit {
         })
     }
 
-    fn report(&self, permit: Permit, outcome: Outcome, now: Instant) {
+    /// Returns how many calls have tried in vain, if this is a further one.
+    fn report(&self, permit: Permit, outcome: Outcome, now: Instant) -> Option<u32> {
         let (before, after) = self.with(|breaker| {
             let before = *breaker;
             // Spread, so that a fleet does not come back all at once.
@@ -86,6 +87,7 @@ impl Circuit {
             }
             _ => {}
         }
+        (after.trials() > before.trials()).then_some(after.trials())
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
@@ -100,15 +102,15 @@ impl Call<'_> {
         self.report(Outcome::Answered, now);
     }
 
-    /// It has not, or cannot be reached.
-    pub(crate) fn failed(self, now: Instant) {
-        self.report(Outcome::Failed, now);
+    /// It has not, or cannot be reached. Returns how many calls have tried in vain since the circuit
+    /// opened, if this is a further one.
+    pub(crate) fn failed(self, now: Instant) -> Option<u32> {
+        self.report(Outcome::Failed, now)
     }
 
-    fn report(mut self, outcome: Outcome, now: Instant) {
-        if let Some(permit) = self.permit.take() {
-            self.circuit.report(permit, outcome, now);
-        }
+    fn report(mut self, outcome: Outcome, now: Instant) -> Option<u32> {
+        let permit = self.permit.take()?;
+        self.circuit.report(permit, outcome, now)
     }
 }
 
@@ -147,6 +149,22 @@ mod tests {
         drop(trial);
         circuit.ask(clock.now()).unwrap().answered(clock.now());
         assert!(circuit.is_closed());
+    }
+
+    #[test]
+    fn a_failure_is_a_trial_in_vain_only_while_the_circuit_is_open() {
+        let (circuit, clock) = (Circuit::new("test", SETTINGS), Clock::manual());
+        let [first, late] = [(); 2].map(|()| circuit.ask(clock.now()).unwrap());
+        assert_eq!(first.failed(clock.now()), None);
+        assert_eq!(late.failed(clock.now()), None);
+        for trials in 1..4 {
+            clock.advance(SETTINGS.longest * 2);
+            let trial = circuit.ask(clock.now()).unwrap();
+            assert_eq!(trial.failed(clock.now()), Some(trials));
+        }
+        clock.advance(SETTINGS.longest * 2);
+        circuit.ask(clock.now()).unwrap().answered(clock.now());
+        assert_eq!(circuit.ask(clock.now()).unwrap().failed(clock.now()), None);
     }
 
     #[test]

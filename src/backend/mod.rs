@@ -14,5 +14,5 @@ mod circuit;
 mod deadline;
 
 pub(crate) use self::breaker::Settings;
-pub(crate) use self::circuit::Circuit;
+pub(crate) use self::circuit::{Call, Circuit};
 pub(crate) use self::deadline::Deadline;

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use redis::RedisResult;
+
 use super::front::Front;
 use super::outage::Outage;
 use super::server::Scripts;
-use super::store::{Meters, RedisStore, Shared};
+use super::store::{Meters, Reconnect, RedisStore, Shared};
 use crate::backend::{Circuit, Settings};
 use crate::clock::{self, Clock};
 use crate::config::ConfigError;
@@ -17,6 +20,7 @@ use crate::rate_limit::store::MemoryStore;
 #[must_use = "a builder does nothing until it is built"]
 pub struct RedisStoreBuilder<C> {
     connection: C,
+    reconnect: Option<Box<Reconnect<C>>>,
     secret: Secret,
     outage: Outage,
     prefix: String,
@@ -31,6 +35,7 @@ impl<C> RedisStoreBuilder<C> {
     pub(super) fn new(connection: C, secret: Secret, outage: Outage) -> Self {
         Self {
             connection,
+            reconnect: None,
             secret,
             outage,
             prefix: String::from("bartizan"),
@@ -100,6 +105,20 @@ impl<C> RedisStoreBuilder<C> {
         self
     }
 
+    /// Takes another connection from `connect` as long as the server cannot be reached: at every third
+    /// request that [tries](Self::breaker) in vain. Off unless set; an error leaves the one that there is.
+    ///
+    /// A connection that comes back by itself [does not always](RedisStore#before-it-is-deployed).
+    /// `connect` is called while a request waits, so it must not: it returns one that connects when it is
+    /// first used, as in the [example](RedisStore#example).
+    pub fn reconnect(
+        mut self,
+        connect: impl Fn() -> RedisResult<C> + Send + Sync + 'static,
+    ) -> Self {
+        self.reconnect = Some(Box::new(connect));
+        self
+    }
+
     /// Builds the store. Nothing is sent: the server need not be up.
     ///
     /// # Errors
@@ -130,7 +149,8 @@ impl<C> RedisStoreBuilder<C> {
         // Of a burst each process may hold so small a part.
         let parts = self.leases.map(|instances| u64::from(instances) * 10);
         Ok(RedisStore::new(Shared {
-            connection: self.connection,
+            connection: ArcSwap::from_pointee(self.connection),
+            reconnect: self.reconnect,
             scripts: Scripts::new(),
             secret: self.secret,
             prefix: self.prefix,

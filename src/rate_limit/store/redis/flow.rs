@@ -12,7 +12,7 @@ use super::front::{Asking, Turn};
 use super::known::{Order, Reply, Step, Verdicts, passed};
 use super::outage::{Outage, Unreachable};
 use super::store::Shared;
-use crate::backend::Deadline;
+use crate::backend::{Call, Deadline};
 use crate::rate_limit::decision::{Decision, Verdict};
 use crate::rate_limit::store::{Answer, Check, LocalStore, MemoryStore, Store};
 use crate::trace::emit;
@@ -218,7 +218,7 @@ where
     pub(super) async fn reset(&self, asked: &Asked) -> Result<(), Unreachable> {
         let deadline = Deadline::after(self.limit);
         for group in &asked.groups {
-            let mut connection = self.connection.clone();
+            let mut connection = self.connection();
             let command = Cmd::del(group.name(&self.prefix));
             let told = deadline.bound(command.exec_async(&mut connection)).await;
             self.front.forget(group.tag);
@@ -231,7 +231,7 @@ where
     pub(super) async fn refund(&self, asked: &Asked, cells: u64) -> Result<(), Unreachable> {
         let deadline = Deadline::after(self.limit);
         for group in &asked.groups {
-            let mut connection = self.connection.clone();
+            let mut connection = self.connection();
             let name = group.name(&self.prefix);
             let order = &group.order;
             let told = (self.scripts).put_back(&mut connection, &name, order, cells);
@@ -291,7 +291,7 @@ where
         deadline: Deadline,
     ) -> Option<Reply> {
         let call = self.circuit.ask(self.now())?;
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let name = group.name(&self.prefix);
         let answer = (self.scripts).take(&mut connection, &name, order, others);
         match deadline.bound(answer).await {
@@ -302,17 +302,23 @@ where
             }
             Some(Err(error)) => {
                 self.meters.failed.add(1);
-                call.failed(self.now());
+                self.failed(call);
                 let kind = format!("{:?}", error.kind());
                 emit!(debug, { kind = kind }, "no answer from Redis about a limit");
                 None
             }
             None => {
                 self.meters.late.add(1);
-                call.failed(self.now());
+                self.failed(call);
                 emit!(debug, {}, "Redis is too late with its answer about a limit");
                 None
             }
+        }
+    }
+
+    fn failed(&self, call: Call<'_>) {
+        if let Some(trials) = call.failed(self.now()) {
+            self.reconnect(trials);
         }
     }
 
@@ -325,7 +331,7 @@ where
         let order = &group.order;
         // What is known may only be too low.
         self.front.lower(group.tag, order);
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let name = group.name(&self.prefix);
         let undone = self.scripts.undo(&mut connection, &name, order, reply);
         let _ = deadline.bound(undone).await;

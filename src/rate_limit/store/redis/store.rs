@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
 use super::asked::Asked;
@@ -46,7 +48,8 @@ use crate::trace::Counter;
 /// A check has a [deadline](RedisStoreBuilder::deadline), 50 ms unless set, whatever the server or the
 /// connection does. After [five failures](RedisStoreBuilder::breaker) in a row nobody asks any more, but
 /// for one request after each pause; so an outage costs next to no time, and the shared limit is back
-/// within seconds of the server, without a restart. A process may start during an outage.
+/// within seconds of the server, without a restart, if the [connection](#before-it-is-deployed) is. A
+/// process may start during an outage.
 ///
 /// What happens meanwhile has no default, since no choice is right for all:
 ///
@@ -62,9 +65,14 @@ use crate::trace::Counter;
 /// # Before it is deployed
 ///
 /// - *Connection.* [`ConnectionManager`](redis::aio::ConnectionManager) connects again by itself, and made
-///   by `new_lazy_with_config` it needs no server at the start. A `MultiplexedConnection`, also that of a
-///   sentinel client, does not: after a lost connection the outage lasts. Cluster connections follow
-///   the cluster.
+///   by `new_lazy_with_config` it needs no server at the start. But it gives up for good if its password
+///   is refused for some seconds (a server with too many clients does that, too); it keeps a connection
+///   that leads nowhere until the system gives that up, up to a quarter of an hour; and it stays with a
+///   primary that has become a replica. [`reconnect`](RedisStoreBuilder::reconnect) is for these. A
+///   `MultiplexedConnection`, also that of a sentinel client, does not connect again: after a lost
+///   connection the outage lasts. Cluster connections follow the cluster.
+/// - *Server.* Redis 5 or later, or one that speaks its protocol and runs its scripts: time and writes in
+///   one script need that. The user needs `EVAL`, `EVALSHA` and the commands `TIME`, `GET`, `SET`, `DEL`.
 /// - *Latency.* A request that has to ask waits for one round trip: put the server near. It needs some 10
 ///   to 20 microseconds for a policy of one window.
 /// - *Memory.* Some 150 bytes for each key at the server, which expire when a bucket would be full again.
@@ -98,13 +106,15 @@ use crate::trace::Counter;
 /// let client = redis::Client::open("redis://limits.internal/")?;
 /// # */
 /// # let client = redis::Client::open("redis://127.0.0.1:1/")?;
-/// let connection = ConnectionManager::new_lazy_with_config(client, ConnectionManagerConfig::new())?;
+/// let connect = move || {
+///     ConnectionManager::new_lazy_with_config(client.clone(), ConnectionManagerConfig::new())
+/// };
+/// let store = RedisStore::builder(connect()?, secret, Outage::Deny)
+///     .reconnect(connect)
+///     .build()?;
 ///
 /// let login = Policy::new("login", Quota::per_minute(5)).by(key::header("x-account"));
-/// let limits = RateLimitLayer::builder()
-///     .policy(login)
-///     .store(RedisStore::builder(connection, secret, Outage::Deny).build()?)
-///     .build()?;
+/// let limits = RateLimitLayer::builder().policy(login).store(store).build()?;
 ///
 /// let service = limits.layer(service_fn(|_: Request<()>| async {
 ///     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("welcome")))
@@ -135,7 +145,8 @@ pub struct RedisStore<C> {
 
 /// What all clones share.
 pub(super) struct Shared<C> {
-    pub(super) connection: C,
+    pub(super) connection: ArcSwap<C>,
+    pub(super) reconnect: Option<Box<Reconnect<C>>>,
     pub(super) scripts: Scripts,
     pub(super) secret: Secret,
     pub(super) prefix: String,
@@ -150,6 +161,8 @@ pub(super) struct Shared<C> {
     /// The system's: the layer's may be one that stands still, and a server's does not.
     pub(super) clock: Clock,
 }
+
+pub(super) type Reconnect<C> = dyn Fn() -> RedisResult<C> + Send + Sync;
 
 /// What is counted.
 pub(super) struct Meters {
@@ -283,6 +296,21 @@ impl<C> Shared<C> {
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
+
+    /// After so many requests that have tried in vain.
+    pub(super) fn reconnect(&self, trials: u32) {
+        let connect = self.reconnect.as_ref();
+        let connect = connect.filter(|_| trials % TRIALS == 0);
+        if let Some(Ok(connection)) = connect.map(|connect| connect()) {
+            self.connection.store(Arc::new(connection));
+        }
+    }
+}
+
+impl<C: Clone> Shared<C> {
+    pub(super) fn connection(&self) -> C {
+        C::clone(&self.connection.load())
+    }
 }
 
 /// A decision on its way from the server.
@@ -325,3 +353,6 @@ impl<C> fmt::Debug for RedisStore<C> {
             .finish_non_exhaustive()
     }
 }
+
+/// How many trials a connection has, so that one that takes long to come about is not given up each time.
+const TRIALS: u32 = 3;

@@ -1,5 +1,8 @@
 //! What happens while the server does not answer, and after.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bartizan::rate_limit::{Answer, Outcome, Share};
 use futures::future::join_all;
 use tokio::time::{sleep, timeout};
@@ -196,4 +199,58 @@ async fn a_server_that_answers_with_errors_is_an_outage() {
     until_reachable(&store).await;
     let told = store.reset(&[api(1, daily(5))]).await;
     assert!(told.is_ok() || !store.is_reachable());
+}
+
+#[tokio::test]
+async fn a_primary_that_has_become_a_replica_is_an_outage_until_it_is_one_again() {
+    let server = Redis::start();
+    let store = impatient(&server, Outage::Deny);
+    until_reachable(&store).await;
+    server
+        .command::<()>(&["REPLICAOF", "127.0.0.1", "1"])
+        .unwrap();
+    let decisions = until_unreachable(&store, daily(5)).await;
+    for decision in decisions {
+        let outcome = decision.verdicts()[0].outcome();
+        assert!(matches!(outcome, Outcome::Unavailable(_)), "{outcome:?}");
+    }
+    server.command::<()>(&["REPLICAOF", "NO", "ONE"]).unwrap();
+    until_reachable(&store).await;
+}
+
+/// The connection does not come back by itself once a password was refused for some seconds.
+#[tokio::test]
+async fn a_password_that_was_refused_for_long_is_asked_about_again() {
+    let server = Redis::start();
+    let secret_is = |password: &str| {
+        let rules = ["ACL", "SETUSER", "limits", "on", "resetpass", password];
+        let rules = [&rules[..], &["~*", "+@all"]].concat();
+        server.command::<()>(&rules).unwrap();
+    };
+    secret_is(">changed");
+    let url = server.url().replace("redis://", "redis://limits:first@");
+    let client = redis::Client::open(url).unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let connect = {
+        let connections = Arc::clone(&connections);
+        move || {
+            connections.fetch_add(1, Ordering::Relaxed);
+            // Gives up soon, as it would after six seconds by default.
+            let config = ConnectionManagerConfig::new().set_number_of_retries(1);
+            ConnectionManager::new_lazy_with_config(client.clone(), config)
+        }
+    };
+    let builder = RedisStore::builder(connect().unwrap(), secret(), Outage::Deny);
+    let builder = builder.breaker(5, Duration::from_millis(20));
+    let store = builder.reconnect(connect).build().unwrap();
+    until_unreachable(&store, daily(5)).await;
+    let again = timeout(DEADLINE, async {
+        while connections.load(Ordering::Relaxed) < 3 {
+            passes(&store, api(1, daily(5))).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    again.await.expect("it is tried again and again");
+    secret_is(">first");
+    until_reachable(&store).await;
 }

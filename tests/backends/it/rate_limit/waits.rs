@@ -158,6 +158,33 @@ async fn a_request_that_nobody_polls_any_more_keeps_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_leads_nowhere_is_made_anew_at_every_third_trial() {
+    let (lost, found) = (Gated::new(), Gated::new());
+    found.gate.add_permits(1);
+    let made = Arc::new(AtomicUsize::new(0));
+    let connect = {
+        let (lost, found, made) = (lost.clone(), found.clone(), Arc::clone(&made));
+        move || match made.fetch_add(1, Ordering::SeqCst) {
+            0 => Err((redis::ErrorKind::InvalidClientConfig, "not now").into()),
+            1 => Ok(lost.clone()),
+            _ => Ok(found.clone()),
+        }
+    };
+    let builder = RedisStore::builder(lost.clone(), secret(), Outage::Allow);
+    let store = builder.reconnect(connect).build().unwrap();
+    for key in 0..5 {
+        assert!(passes(&store, api(key, daily(5))).await);
+    }
+    assert!(!store.is_reachable());
+    while !store.is_reachable() {
+        assert!(passes(&store, api(6, daily(5))).await);
+        advance(Duration::from_millis(100)).await;
+    }
+    assert_eq!(made.load(Ordering::SeqCst), 3);
+    assert_eq!((lost.asked(), found.asked()), (5 + 9, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trial_that_is_dropped_does_not_keep_the_circuit_open() {
     let server = Gated::new();
     let store = server.store(Outage::Allow);
