@@ -25,16 +25,18 @@ pub(crate) fn around(
     let Some(url) = &args.redis_url else {
         return Ok(api.layer(limits.build()?));
     };
-    // It comes back by itself, and need not be there when we start.
+    // It need not be there when we start, and is made anew should it not come back by itself.
     let client = crate::fleet::client(url)?;
-    let config = ConnectionManagerConfig::new();
-    let connection =
-        ConnectionManager::new_lazy_with_config(client, config).map_err(Failure::other)?;
+    let connect = move || {
+        ConnectionManager::new_lazy_with_config(client.clone(), ConnectionManagerConfig::new())
+    };
     // All demos need the same; a service takes its own from where its passwords are.
     let secret = Secret::new("every demo knows this one")?;
     // While Redis is away, each of two demos lets half of it pass.
     let outage = Outage::Local(Share::one_of(2));
+    let connection = connect().map_err(Failure::other)?;
     let store = RedisStore::builder(connection, secret, outage)
+        .reconnect(connect)
         .prefix("bartizan-demo")
         .build()?;
     Ok(api.layer(limits.store(store).build()?))
