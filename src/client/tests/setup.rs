@@ -125,6 +125,9 @@ fn trust_in_a_whole_address_family_is_found_when_the_source_is_built() {
 
 #[test]
 fn each_finding_is_logged_once_with_its_fix_and_without_an_address() {
+    // With one subscriber in the process, another test's thread, to which nobody listens, would decide for
+    // all that nobody does.
+    let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::logs::on_this_thread;
 use bartizan::client::TrustedProxies;
 use bartizan::rate_limit::Headers;
 use bartizan::rate_limit::Route;
@@ -66,7 +67,7 @@ async fn a_flood_of_refusals_writes_no_log_line_and_debugging_names_no_client() 
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
+        let guard = on_this_thread(subscriber);
         let mut host = Host::new([
             minutely("api", 1).by((per_client(), key::header("x-api-key"))),
             minutely("trial", 1).shadow(),

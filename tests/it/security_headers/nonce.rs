@@ -201,7 +201,8 @@ fn no_log_tells_a_nonce_even_where_a_host_logs_everything() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let read = tracing::subscriber::with_default(subscriber, || {
+    let guard = crate::logs::on_this_thread(subscriber);
+    let read = {
         let mut request = Request::new(());
         // So that this crate has something to say as well.
         let forwarded = HeaderValue::from_static("198.51.100.7");
@@ -216,7 +217,8 @@ fn no_log_tells_a_nonce_even_where_a_host_logs_everything() {
         });
         tracing::trace!(?response);
         read.unwrap()
-    });
+    };
+    drop(guard);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     for told in [
         "bartizan",
