@@ -341,7 +341,7 @@ fn a_quota_and_a_route_can_be_read_by_themselves() {
             .to_string()
             .starts_with(r#"burst: "0": a quota of zero"#)
     );
-    let route: Route = serde_json::from_str(r#""DELETE  /users/{id}""#).unwrap();
+    let route: Route = serde_json::from_str(r#""DELETE  /users/{id} ""#).unwrap();
     assert_eq!(route, Route::delete("/users/{id}"));
     let error = serde_json::from_str::<Route>("7").unwrap_err();
     assert!(

@@ -49,7 +49,7 @@ pub(super) fn quota(field: &Field<'_>) -> Result<Quota, ConfigError> {
 pub(super) fn route(field: &Field<'_>, policy: &str) -> Result<Route, ConfigError> {
     let text = field.text()?;
     let (name, template) = match text.split_once(' ') {
-        Some((name, template)) => (Some(name), Some(template.trim_start())),
+        Some((name, template)) => (Some(name), Some(template.trim())),
         None if text.starts_with('/') => (None, Some(text)),
         None => (Some(text), None),
     };
