@@ -33,7 +33,8 @@
 //! # Examples
 //!
 //! Under axum, the peer's address is the extension that `into_make_service_with_connect_info`
-//! inserts; tonic's is `TcpConnectInfo`. The closure names the type:
+//! inserts; tonic's is `TcpConnectInfo`, or `TlsConnectInfo<TcpConnectInfo>` where it terminates TLS. The
+//! closure names the type:
 //!
 //! ```
 //! use std::net::SocketAddr;

@@ -57,7 +57,8 @@ pub fn client_prefix(source: &ClientSource, prefix: Ipv6Prefix) -> Key {
 ///
 /// A field that is empty, or that comes twice, counts as missing: of two values, the one that was
 /// counted might not be the one that the host believes. For [`or_skip`](Key::or_skip) a second value
-/// counts as shared, so that nobody doubles a header to be skipped.
+/// counts as shared, so that nobody doubles a header to be skipped. `host` is missing over HTTP/2, which has
+/// it in the URI.
 pub fn header(name: impl AsRef<str>) -> Key {
     let name = name.as_ref();
     Source::Header(HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.to_owned())).into()
@@ -86,6 +87,9 @@ where
 
 /// A parameter of the [`Route`](super::Route) that the policy is [on](super::Policy::on), decoded.
 ///
+/// It is counted as text. To a handler that reads it as a number, or in any case of its letters, `7` and
+/// `007` are one, and here they would be two with a quota each: count by [what it means](from_fn) then.
+///
 /// With [`template_from`](super::RateLimitBuilder::template_from) it stands in the path where the
 /// template has it, counted from the end.
 pub fn path_param(name: impl Into<String>) -> Key {
@@ -102,7 +106,8 @@ pub fn constant() -> Key {
 /// ```
 /// use bartizan::rate_limit::key;
 ///
-/// let per_host = key::from_fn(|request| request.uri().host().map(str::to_ascii_lowercase));
+/// // However the number is written: `/accounts/7`, `/accounts/007`.
+/// let per_account = key::from_fn(|head| head.path().strip_prefix("/accounts/")?.parse::<u64>().ok());
 /// ```
 pub fn from_fn<K: Hash>(value: impl Fn(&Head<'_>) -> Option<K> + Send + Sync + 'static) -> Key {
     from_digest(move |head, secret| value(head).map(|value| digest(secret, &value)))

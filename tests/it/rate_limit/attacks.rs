@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::logs::on_this_thread;
-use bartizan::client::TrustedProxies;
-use bartizan::rate_limit::Headers;
-use bartizan::rate_limit::Route;
+use bartizan::client::{Ipv6Prefix, TrustedProxies};
+use bartizan::rate_limit::{Headers, MemoryStore, Route};
 
 const CANARY: &str = "c4n4ry";
 
@@ -219,6 +218,42 @@ async fn a_6to4_network_is_its_ipv4_address() {
         passed, 1,
         "the holder of 192.0.2.1 holds 2002:c000:201::/48"
     );
+}
+
+/// Each of a site's networks is a key, and in a small enough store they would be all there is room for.
+#[tokio::test]
+async fn a_policy_by_the_wider_prefix_bounds_the_slots_that_one_site_takes() {
+    let wide = key::client_prefix(&ClientSource::peer(), Ipv6Prefix::new(48).unwrap());
+    let network = || Policy::new("network", Quota::per_day(5)).by(per_client());
+    let site = Policy::new("site", Quota::per_day(10)).by(wide);
+    let (alone, both) = (vec![network()], vec![network(), site]);
+    for (policies, bounded) in [(alone, false), (both, true)] {
+        let store = MemoryStore::with_capacity(64);
+        let builder = RateLimitLayer::builder().policies(policies).store(store);
+        let mut host = Host::of(builder);
+        for n in 0..2_000 {
+            host.send(from(&format!("2001:db8:1:{n:x}::1"))).await;
+        }
+        assert_eq!(host.layer.usage().keys() <= 11, bounded);
+        let mut newcomers = 0;
+        for n in 1..=20 {
+            let request = from(&format!("198.51.100.{n}"));
+            newcomers += usize::from(host.status(request).await == 200);
+        }
+        assert_eq!(newcomers == 20, bounded, "{newcomers}");
+    }
+}
+
+/// What a handler takes for one account is one here if the host says what that is.
+#[tokio::test]
+async fn a_number_in_a_path_is_one_key_however_it_is_written() {
+    let account = key::from_fn(|head| head.path().strip_prefix("/accounts/")?.parse::<u64>().ok());
+    let mut host = Host::new([minutely("guesses", 1).by(account)]);
+    assert_eq!(host.status(get("/accounts/7")).await, 200);
+    for path in ["/accounts/07", "/accounts/0000007", "/accounts/+7"] {
+        assert_eq!(host.status(get(path)).await, 429, "{path}");
+    }
+    assert_eq!(host.status(get("/accounts/8")).await, 200);
 }
 
 /// A tunnel's and a server's own target have no path, and no rule for one; a proxy's has a path of its own.
