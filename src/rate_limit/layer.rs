@@ -81,8 +81,9 @@ impl<St> RateLimitLayer<St> {
     ///
     /// Buckets keep what they are: a time at which they are full again. So a client that has used its
     /// quota up waits as long as before for a full bucket, or for the new window if that is shorter,
-    /// and its cells come back at the new rate. Nobody gains a second burst by a change. What
-    /// [`quota_for`](Policy::quota_for) says of a request stays as it is.
+    /// and its cells come back at the new rate. Nobody gains a second burst by a change. (At a Redis
+    /// server the former window counts until there is room in it, since other processes may still have
+    /// it.) What [`quota_for`](Policy::quota_for) says of a request stays as it is.
     ///
     /// # Errors
     ///

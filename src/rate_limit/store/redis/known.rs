@@ -112,7 +112,7 @@ impl Known {
     pub(super) fn levels(&self, order: &Order, now: u64) -> Verdicts {
         let mut times = self.times.iter().copied();
         self.quote(order, now, |quota| {
-            gcra::take(quota, times.next().unwrap_or(0), now, order.cells)
+            take(quota, times.next().unwrap_or(0), now, order.cells)
         })
     }
 
@@ -210,7 +210,7 @@ impl Reply {
     /// What each window would say to `order`, if nothing has been taken.
     pub(super) fn levels(&self, order: &Order) -> Verdicts {
         let quote = |(quota, time): (&Quota, &u64)| {
-            let take = gcra::take(*quota, *time, self.now, order.cells);
+            let take = take(*quota, *time, self.now, order.cells);
             verdict(*quota, *time, self.now, take)
         };
         order.quotas.iter().zip(&self.times).map(quote).collect()
@@ -223,7 +223,7 @@ impl Reply {
             let time = gcra::refund(*quota, *time, others);
             let take = match self.enough {
                 true => Take::Passed(time),
-                false => gcra::take(*quota, time, self.now, order.cells),
+                false => take(*quota, time, self.now, order.cells),
             };
             verdict(*quota, time, self.now, take)
         };
@@ -235,6 +235,18 @@ impl Reply {
             }
         }
         verdicts
+    }
+}
+
+/// What taking cells comes to. A time beyond the window is that of another process's longer one, which has
+/// to come closer first.
+fn take(quota: Quota, time: u64, now: u64, cells: u64) -> Take {
+    match gcra::take(quota, time, now, cells) {
+        Take::Wait(nanos) => {
+            let beyond = time.saturating_sub(gcra::ceiling(quota, now));
+            Take::Wait(nanos.saturating_add(beyond))
+        }
+        take => take,
     }
 }
 

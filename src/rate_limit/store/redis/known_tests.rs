@@ -100,6 +100,32 @@ fn who_is_over_is_refused_until_the_instant_that_the_server_named() {
 }
 
 #[test]
+fn who_is_over_another_processs_longer_window_waits_until_there_is_room_in_this_one() {
+    let reply = Reply {
+        enough: false,
+        further: 0,
+        advance: 0,
+        now: AHEAD,
+        times: SmallVec::from_slice(&[AHEAD + 3600 * SECOND]),
+    };
+    let order = order(Quota::per_second(5), 2);
+    let wait = 3600 * SECOND - SECOND + 2 * SECOND / 5;
+    let mut known = Known::default();
+    known.learn(&reply, 0, 0, PATIENCE);
+    let told = [
+        reply.verdicts(&order)[0],
+        reply.levels(&order)[0],
+        known.levels(&order, 0)[0],
+    ];
+    for verdict in told {
+        assert_eq!(
+            verdict.outcome(),
+            Outcome::Refused(Duration::from_nanos(wait))
+        );
+    }
+}
+
+#[test]
 fn a_refusal_is_believed_for_a_second_and_says_how_long_to_wait() {
     let (mut known, mut server) = (Known::default(), Server::default());
     let order = order(Quota::per_minute(1), 1);

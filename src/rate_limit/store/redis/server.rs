@@ -68,8 +68,10 @@ impl Scripts {
         let before = order.quotas.iter().zip(&reply.times);
         let before = micros(before.map(|(quota, time)| time - quota.span(order.cells).min(*time)));
         let latest = before.iter().copied().max().unwrap_or(0);
+        let lengths: SmallVec<[u64; 2]> = order.quotas.iter().map(|q| length(*q) as u64).collect();
         let arguments = |command: &mut Cmd| {
-            command.arg(bucket(&left)).arg(bucket(&before)).arg(latest);
+            let [left, before] = [&left, &before].map(|times| bucket(times, &lengths));
+            command.arg(left).arg(before).arg(latest);
         };
         self.undo
             .run::<i64>(connection, key, arguments)
@@ -89,10 +91,9 @@ impl Scripts {
                 command.arg(cells);
             }
             for quota in &order.quotas {
-                let length = quota.span(quota.cells());
-                for nanos in [quota.span(1), length] {
-                    command.arg(whole(nanos / NANOS));
-                }
+                command
+                    .arg(whole(quota.span(1) / NANOS))
+                    .arg(length(*quota));
             }
         };
         self.take.run(connection, key, arguments).await
@@ -153,9 +154,15 @@ fn micros(times: impl Iterator<Item = u64>) -> SmallVec<[u64; 2]> {
 }
 
 /// The bucket as the scripts write it.
-fn bucket(times: &[u64]) -> String {
-    let texts: Vec<_> = times.iter().map(u64::to_string).collect();
+fn bucket(times: &[u64], lengths: &[u64]) -> String {
+    let numbers = times.iter().chain(lengths);
+    let texts: Vec<_> = numbers.map(u64::to_string).collect();
     texts.join(":")
+}
+
+/// Of a window, in microseconds.
+fn length(quota: Quota) -> i64 {
+    whole(quota.span(quota.cells()) / NANOS)
 }
 
 /// What a script can compute with exactly. All that is larger is over a hundred years of microseconds.
@@ -213,6 +220,9 @@ mod tests {
     fn numbers_stay_where_a_script_computes_exactly() {
         assert_eq!(whole(7), 7);
         assert!(whole(u64::MAX) < 1 << 53);
-        assert_eq!(bucket(&[1, 1_800_000_000_000_000]), "1:1800000000000000");
+        assert_eq!(
+            bucket(&[1, 1_800_000_000_000_000], &[5, 60]),
+            "1:1800000000000000:5:60"
+        );
     }
 }

@@ -84,7 +84,8 @@ use crate::trace::Counter;
 /// - *Rates.* The server counts in whole microseconds, and rounds up: 300 a second are 299.94. A quota
 ///   of more than 100,000 a second for one key is better divided among processes.
 /// - *Changes.* A policy under another name, or with other windows, has other buckets. A quota may
-///   change: buckets keep what they are.
+///   change: buckets keep what they are, and while processes have different ones for a policy, none of
+///   them is exceeded. Whoever has used up the longer window waits for room in it, also under the shorter.
 ///
 /// Clones share the connection and what is known.
 ///

@@ -1,6 +1,7 @@
 -- Takes cells from one bucket: in all of its windows, or in none.
 --
--- KEYS[1]  the bucket: the theoretical arrival time of each window, `t1:t2:..`, in microseconds
+-- KEYS[1]  the bucket: the theoretical arrival time of each window, then the length of each when it was
+--          written, `t1:t2:..:l1:l2:..`, in microseconds
 -- ARGV     cells (a negative number puts back); further cells for others who wait, as many as there are;
 --          cells in advance, as long as a fifth of each window stays; then the interval and the length
 --          of each window in microseconds
@@ -13,27 +14,33 @@ local cells, further, advance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(A
 local windows = (#ARGV - 3) / 2
 
 -- What is not a bucket, or one of another number of windows, counts as none.
-local times = {}
-local stored = redis.pcall('GET', KEYS[1])
-if type(stored) == 'string' and string.find(stored, '^[%d:]+$') then
-  for digits in string.gmatch(stored, '%d+') do
-    times[#times + 1] = tonumber(digits)
+local stored = {}
+local text = redis.pcall('GET', KEYS[1])
+if type(text) == 'string' and string.find(text, '^[%d:]+$') then
+  for digits in string.gmatch(text, '%d+') do
+    stored[#stored + 1] = tonumber(digits)
   end
 end
-if #times ~= windows then
-  times = {}
+if #stored ~= 2 * windows then
+  stored = {}
 end
 
--- A time beyond the ceiling was written under a clock that has gone back since.
+-- A time that is further off than its window is long was written under a clock that has gone back since.
+-- One that is beyond this window alone is that of a process with another quota, and stays: brought down to
+-- this window, it would be room in the other.
 local enough, late = true, false
+local times, lengths = {}, {}
 for i = 1, windows do
   local interval, length = tonumber(ARGV[2 + 2 * i]), tonumber(ARGV[3 + 2 * i])
   local ceiling = now + length
-  local time = math.max(times[i] or 0, now)
-  late = late or time > ceiling
-  times[i] = math.min(time, ceiling)
-  local left = ceiling - times[i] - cells * interval
-  enough = enough and left >= 0
+  local written = math.max(stored[windows + i] or 0, length)
+  local time = math.max(stored[i] or 0, now)
+  if time > now + written then
+    late, time = true, ceiling
+  end
+  times[i], lengths[i] = time, time > ceiling and written or length
+  local left = ceiling - time - cells * interval
+  enough = enough and (left >= 0 or cells <= 0)
   local whole = math.floor(left / interval)
   further = math.min(further, whole)
   advance = math.min(advance, whole - further - math.ceil(length / interval / 5))
@@ -53,6 +60,7 @@ if enough and cells + further + advance ~= 0 or late then
   local texts = {}
   for i = 1, windows do
     texts[i] = string.format('%.0f', times[i])
+    texts[windows + i] = string.format('%.0f', lengths[i])
   end
   -- A key that expires a moment too soon hands out early, and the server counts from the last millisecond.
   local left = math.ceil((math.max(unpack(times)) - now) / 1000) + 1

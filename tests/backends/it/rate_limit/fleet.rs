@@ -186,3 +186,24 @@ async fn near_the_limit_nothing_is_taken_in_advance() {
         assert!((180..=200).contains(&sum), "{sum}");
     }
 }
+
+/// A rollout reaches one process after the other, and a balancer sends a client to all of them.
+#[tokio::test]
+async fn while_processes_have_different_quotas_for_a_policy_none_is_exceeded() {
+    let server = Redis::start();
+    for (key, quotas) in [
+        (1, [daily(20), Quota::per_hour(10)]),
+        (2, [Quota::per_hour(10), Quota::per_minute(5)]),
+    ] {
+        let mut passed = [0, 0];
+        for _ in 0..10 {
+            for (quota, passed) in quotas.iter().zip(&mut passed) {
+                // One that knows nothing, or it would refuse by itself for a second.
+                let store = instance(&server);
+                *passed += passing(&store, api(key, *quota), 3).await;
+            }
+        }
+        assert!(passed[0] <= quotas[0].cells(), "{quotas:?}: {passed:?}");
+        assert!(passed[1] <= quotas[1].cells(), "{quotas:?}: {passed:?}");
+    }
+}
