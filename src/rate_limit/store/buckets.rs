@@ -379,6 +379,10 @@ impl<C: Cell, N: Note> Buckets<C, N> {
     /// A bucket that was written under a clock that has gone back since is emptied as of now: its
     /// caller waits a window, and not the jump. It is the one write of a refusal.
     fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64, clock: &Clock) {
+        if check.elastic {
+            // What is too late for this one may be what a larger one has taken.
+            return;
+        }
         let late = |now| move |tat| gcra::healed(check.quota(), tat, now);
         if spot.home.own {
             return self.home.amend(spot.home, late(now));

@@ -172,6 +172,8 @@ pub struct Check<'a> {
     shadow: bool,
     /// Whether the scope was made without a secret, which the store may have.
     by_name: bool,
+    /// Whether the size of the bucket depends on the cost.
+    elastic: bool,
 }
 
 impl<'a> Check<'a> {
@@ -203,6 +205,7 @@ impl<'a> Check<'a> {
             cost: 1,
             shadow: false,
             by_name: false,
+            elastic: false,
         }
     }
 

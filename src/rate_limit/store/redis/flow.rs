@@ -104,6 +104,7 @@ impl<C> Shared<C> {
                     .flat_map(|(group, _)| &asked.checks[group.windows.clone()])
                     .map(|check| Check {
                         quota: check.quota.share(share.parts(), check.cost),
+                        elastic: true,
                         ..*check
                     })
                     .collect();

@@ -101,6 +101,29 @@ fn an_outage_allocates_nothing_once_the_circuit_is_open() {
     }
 }
 
+/// What costs more than a share finds a bucket of its own size, in the same place.
+#[test]
+fn in_an_outage_small_requests_leave_what_a_large_one_has_taken() {
+    let store = store(Outage::Local(Share::one_of(4)));
+    let shared = store.shared();
+    while shared.circuit.is_closed() {
+        let call = shared.circuit.ask(shared.now()).expect("it is closed");
+        call.failed(shared.now());
+    }
+    let ask = |cost| {
+        let check = Check::new("api", "api", 1, QUOTA).cost(cost);
+        decide(&store, &Asked::new(&[check], &shared.secret)).0
+    };
+    assert!(ask(100).is_allowed());
+    for cost in [1, 30, 100] {
+        let decision = ask(cost);
+        assert!(!decision.is_allowed(), "{cost}");
+    }
+    let full = ask(100).verdicts()[0].full();
+    let four_hours = Duration::from_secs(4 * 3600);
+    assert!(full > four_hours - Duration::from_secs(60), "{full:?}");
+}
+
 #[test]
 fn what_costs_more_than_a_quota_holds_is_no_reason_to_ask() {
     let store = store(Outage::Deny);
