@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use smallvec::SmallVec;
 
 use super::decision::{Decision, Outcome, Verdict};
@@ -118,11 +118,12 @@ impl Rules {
             rejection.ensure_retry_after(&mut response);
         }
         if *rejection.method == Method::HEAD {
-            let length = headers::number(response.body().len() as u64);
-            response
-                .headers_mut()
-                .entry(CONTENT_LENGTH)
-                .or_insert(length);
+            let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+            if !without.contains(&response.status()) {
+                let length = headers::number(response.body().len() as u64);
+                let entry = response.headers_mut().entry(CONTENT_LENGTH);
+                entry.or_insert(length);
+            }
             // Over HTTP/2 nobody else takes it out, and the client would break off.
             response.body_mut().clear();
         }

@@ -172,6 +172,29 @@ async fn a_host_answers_in_its_own_way() {
     assert_eq!(text(response).await, "short and stout");
 }
 
+/// RFC 9110, 8.6: a 204 has no length, and of a 304 only the page's own would be right.
+#[tokio::test]
+async fn a_hosts_answer_without_content_gets_no_length() {
+    for (status, body, length) in [
+        (StatusCode::NO_CONTENT, "", None),
+        (StatusCode::NOT_MODIFIED, "", None),
+        (StatusCode::TOO_MANY_REQUESTS, "", Some("0")),
+        (StatusCode::TOO_MANY_REQUESTS, "no", Some("2")),
+    ] {
+        let builder = RateLimitLayer::builder().policy(minutely("api", 1));
+        let mut host = Host::of(builder.reject(move |_: &Rejection<'_>| {
+            let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+            *response.status_mut() = status;
+            response
+        }));
+        assert_eq!(host.status(get("/")).await, 200);
+        let response = host.send(Request::head("/").body(()).unwrap()).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(header(&response, "content-length"), length, "{status}");
+        assert_eq!(text(response).await, "");
+    }
+}
+
 #[tokio::test]
 async fn without_fields_a_refusal_still_says_when_to_come_back() {
     let mut host = Host::of(
