@@ -19,6 +19,31 @@ async fn a_response_tells_what_is_left_and_when_there_is_more() {
 }
 
 #[tokio::test]
+async fn without_time_what_is_left_only_shrinks_whatever_is_asked_and_refused() {
+    let cost = |head: &bartizan::rate_limit::Head<'_>| head.path().len() as u64;
+    let policy = minutely("api", 50).and("daily", Quota::per_day(70));
+    let mut host = Host::new([policy.cost_for(cost)]);
+    let mut left = [50, 70];
+    let mut refused = 0;
+    for n in 0..200 {
+        let price = 1 + n * 7 % 13;
+        let response = host.send(get(&"/".repeat(price))).await;
+        let passes = price <= left[0];
+        assert_eq!(response.status() == 200, passes, "{price} of {left:?}");
+        refused += usize::from(!passes);
+        left = left.map(|left| left - if passes { price } else { 0 });
+        let told = format!(r#""api";r={};t="#, left[0]);
+        let fields = header(&response, "ratelimit").unwrap();
+        assert!(fields.starts_with(&told), "{fields}");
+        assert!(
+            fields.contains(&format!(r#""daily";r={};t="#, left[1])),
+            "{fields}"
+        );
+    }
+    assert!(refused > 100);
+}
+
+#[tokio::test]
 async fn fields_are_sent_when_a_host_wants_them() {
     for (headers, expected) in [
         (Headers::Always, [true, true, true, true]),
