@@ -3,7 +3,7 @@
 use bartizan::rate_limit::conformance;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use server::RedisCluster;
+use server::{Redis, RedisCluster};
 
 use super::*;
 
@@ -58,4 +58,47 @@ async fn a_cluster_keeps_the_contract_and_spreads_the_buckets() {
             keys.len()
         );
     }
+}
+
+/// The bucket is asked about at its former node, which points to the new one: for once, and then for good.
+#[tokio::test]
+async fn a_slot_that_moves_takes_its_buckets_along() {
+    let mut cluster = RedisCluster::start();
+    let connection = connect(&cluster).await;
+    let check = api(1, daily(5));
+    // One that knows nothing, so that the cluster is asked each time.
+    let passes = async || passing(&over(&connection, "x"), check, 1).await;
+    assert_eq!(passes().await, 1);
+
+    let (from, name) = (0..3)
+        .find_map(|node| {
+            let mut keys = keys(cluster.node(node));
+            Some((node, keys.pop()?))
+        })
+        .unwrap();
+    let to = (from + 1) % 3;
+    let id = |node: &Redis| node.command::<String>(&["CLUSTER", "MYID"]).unwrap();
+    let (source, target) = (id(cluster.node(from)), id(cluster.node(to)));
+    let slot: u16 = (cluster.node(from))
+        .command(&["CLUSTER", "KEYSLOT", &name])
+        .unwrap();
+    let slot = slot.to_string();
+    let set = |node: &Redis, what: &str, id: &str| {
+        let words = ["CLUSTER", "SETSLOT", &slot, what, id];
+        node.command::<()>(&words).unwrap();
+    };
+    set(cluster.node(to), "IMPORTING", &source);
+    set(cluster.node(from), "MIGRATING", &target);
+    assert_eq!(passes().await, 1, "it has not gone yet");
+    let port = cluster.node(to).port().to_string();
+    let migrate = ["MIGRATE", "127.0.0.1", &port, &name, "0", "5000"];
+    cluster.node(from).command::<()>(&migrate).unwrap();
+    assert_eq!(passes().await, 1, "it is asked for at its new node");
+    set(cluster.node(to), "NODE", &target);
+    set(cluster.node(from), "NODE", &target);
+    let mut passed = 0;
+    for _ in 0..5 {
+        passed += passes().await;
+    }
+    assert_eq!(passed, 2);
 }
