@@ -221,13 +221,10 @@ impl<C: Cell, N: Note> Buckets<C, N> {
     }
 
     fn passes(&self, check: &Check<'_>, spot: &Spot, now: u64) -> bool {
-        match self.tat(check, spot, now) {
-            Ok(tat) => {
-                let take = gcra::take(check.quota(), tat, now, check.cells());
-                matches!(take, Take::Passed(_))
-            }
-            Err(place) => crowded_out(check, place, now).has_passed(),
-        }
+        let take = |tat| gcra::take(check.quota(), tat, now, check.cells());
+        let passes = |tat| matches!(take(tat), Take::Passed(_));
+        // Who is crowded out may still look.
+        (self.tat(check, spot, now)).map_or(check.cells() == 0, passes)
     }
 
     /// The TAT that a check starts from, or the place it would get if that were not in use.
@@ -379,11 +376,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
     /// A bucket that was written under a clock that has gone back since is emptied as of now: its
     /// caller waits a window, and not the jump. It is the one write of a refusal.
     fn heal(&self, check: &Check<'_>, spot: &Spot, now: u64, clock: &Clock) {
-        if check.elastic {
-            // What is too late for this one may be what a larger one has taken.
-            return;
-        }
-        let late = |now| move |tat| gcra::healed(check.quota(), tat, now);
+        let late = |now| move |tat| check.healed(tat, now);
         if spot.home.own {
             return self.home.amend(spot.home, late(now));
         }
@@ -433,14 +426,14 @@ pub(super) fn verdict(quota: Quota, tat: u64, now: u64, take: Take) -> Verdict {
 
 /// The table is full of keys in use, and the shared buckets are those of other windows.
 fn crowded_out(check: &Check<'_>, place: Place, now: u64) -> Verdict {
-    let (quota, cells) = (check.quota(), check.cells());
+    let (quota, limit) = (check.quota(), check.quota().cells());
     let wait = Duration::from_nanos(place.seen.tat.saturating_sub(now)).min(quota.window());
-    let verdict = match cells {
-        0 => Verdict::passed(quota.cells(), 0),
-        _ if cells > quota.cells() => Verdict::too_costly(quota.cells(), 0),
-        _ => Verdict::refused(quota.cells(), 0, wait),
-    };
-    verdict.resets(wait, wait)
+    match check.cells() {
+        0 => Verdict::passed(limit, 0),
+        cells if cells > limit => Verdict::too_costly(limit, 0),
+        _ => Verdict::refused(limit, 0, wait),
+    }
+    .resets(wait, wait)
 }
 
 /// More than any machine has room for.

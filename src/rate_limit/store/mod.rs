@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::decision::Decision;
 use super::digest::{Secret, digest};
+use super::gcra;
 use super::quota::Quota;
 use crate::clock::Clock;
 
@@ -272,6 +273,12 @@ impl<'a> Check<'a> {
             true => scope(Some(secret), self.policy, self.window),
             false => self.scope,
         }
+    }
+
+    /// The TAT to write in place of one that is later than can be. What is too late for an elastic check may
+    /// be what a larger one has taken.
+    fn healed(&self, tat: u64, now: u64) -> Option<u64> {
+        gcra::healed(self.quota, tat, now).filter(|_| !self.elastic)
     }
 
     /// The digest of policy, window and caller. For one scope it is a permutation of the keys.

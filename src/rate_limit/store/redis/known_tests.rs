@@ -100,7 +100,7 @@ fn who_is_over_is_refused_until_the_instant_that_the_server_named() {
 }
 
 #[test]
-fn who_is_over_another_processs_longer_window_waits_until_there_is_room_in_this_one() {
+fn who_is_over_the_longer_window_of_another_process_waits_until_there_is_room_in_this_one() {
     let reply = Reply {
         enough: false,
         further: 0,
