@@ -66,11 +66,11 @@ use crate::trace::Counter;
 ///
 /// - *Connection.* [`ConnectionManager`](redis::aio::ConnectionManager) connects again by itself, and made
 ///   by `new_lazy_with_config` it needs no server at the start. But it gives up for good if its password
-///   is refused for some seconds (a server with too many clients does that, too); it keeps a connection
-///   that leads nowhere until the system gives that up, up to a quarter of an hour; and it stays with a
-///   primary that has become a replica. [`reconnect`](RedisStoreBuilder::reconnect) is for these. A
-///   `MultiplexedConnection`, also that of a sentinel client, does not connect again: after a lost
-///   connection the outage lasts. Cluster connections follow the cluster.
+///   is refused for some seconds; it keeps a connection that leads nowhere until the system gives that up,
+///   up to a quarter of an hour; and it stays with a primary that has become a replica.
+///   [`reconnect`](RedisStoreBuilder::reconnect) is for these. A `MultiplexedConnection`, also that of a
+///   sentinel client, does not connect again: after a lost connection the outage lasts. Cluster
+///   connections follow the cluster.
 /// - *Server.* Redis 5 or later, or one that speaks its protocol and runs its scripts: time and writes in
 ///   one script need that. The user needs `EVAL`, `EVALSHA` and the commands `TIME`, `GET`, `SET`, `DEL`.
 /// - *Latency.* A request that has to ask waits for one round trip: put the server near. It needs some 10
