@@ -223,8 +223,8 @@ impl Rules {
         Ok(())
     }
 
-    /// The windows of the policy `name` alone that apply to a request. None if it lacks what the policy
-    /// counts by, and may not; what others count by does not matter.
+    /// The windows of the policy `name` alone that apply to a request. No window does if it lacks what the
+    /// policy counts by, and may not; what others count by does not matter.
     pub(super) fn applied_of(&self, name: &str, head: &Head<'_>) -> AppliedList {
         let mut applied = AppliedList::new();
         if let Some(rule) = (self.policies.iter()).find(|rule| rule.policy.name() == name) {

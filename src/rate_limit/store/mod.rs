@@ -180,7 +180,8 @@ pub struct Check<'a> {
 impl<'a> Check<'a> {
     /// A check of one cell in the window `window` of the policy `policy`, for the caller `key`.
     ///
-    /// The window that a policy starts with has the policy's name.
+    /// The window that a policy starts with has the policy's name. In a store that processes share, equal
+    /// names and keys are one bucket, whichever of them asks.
     #[must_use]
     pub fn new(policy: &'a str, window: &'a str, key: u64, quota: Quota) -> Self {
         Self {

@@ -205,5 +205,13 @@ async fn while_processes_have_different_quotas_for_a_policy_none_is_exceeded() {
         }
         assert!(passed[0] <= quotas[0].cells(), "{quotas:?}: {passed:?}");
         assert!(passed[1] <= quotas[1].cells(), "{quotas:?}: {passed:?}");
+
+        // What one puts back is there for the other, as much as it is there.
+        let [interval, smaller] = quotas.map(|quota| quota.interval().as_secs());
+        let [longer, shorter] = quotas.map(|quota| api(key, quota));
+        let cells = interval / smaller + 1;
+        instance(&server).refund(&[shorter], cells).await.unwrap();
+        assert_eq!(left(&server, longer).await, 1, "{quotas:?}");
+        assert_eq!(left(&server, shorter).await, 0, "{quotas:?}");
     }
 }
