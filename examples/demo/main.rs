@@ -3,7 +3,7 @@
 //! `cargo run --example demo` serves it; the README beside this file says what to look at.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,27 +37,35 @@ async fn main() -> ExitCode {
     let args = match Command::from_process() {
         Ok(Command::Run(args)) => args,
         Ok(Command::Help) => {
-            println!("{}", args::USAGE);
+            let _ = writeln!(std::io::stdout(), "{}", args::USAGE);
             return ExitCode::SUCCESS;
         }
         Err(bad) => return refuse(&bad),
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        // A line that cannot be written, to a full disk for one, is lost. Told, it would be a panic.
+        .log_internal_errors(false)
         .init();
     match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Flag(bad)) => refuse(&bad),
         Err(Failure::Other(error)) => {
-            eprintln!("demo: {error}");
+            say(&error);
             ExitCode::FAILURE
         }
     }
 }
 
 fn refuse(bad: &BadFlag) -> ExitCode {
-    eprintln!("demo: {bad}");
+    say(bad);
     ExitCode::from(2)
+}
+
+/// The last word, to whoever still reads it.
+fn say(what: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "demo: {what}");
 }
 
 async fn run(args: Args) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod health;
 mod http;
 mod input;
 mod limits;
+mod logs;
 mod openapi;
 mod server;
 mod shutdown;

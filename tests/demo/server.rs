@@ -42,8 +42,18 @@ impl Demo {
     /// Starts one with these flags, and waits until it says that it listens.
     pub(crate) fn with(flags: &[&str]) -> Self {
         let data = Data::new();
+        let log = data.log().into();
+        Self::on(data, flags, log)
+    }
+
+    /// Starts one whose standard error goes elsewhere.
+    pub(crate) fn logging_to(log: Stdio) -> Self {
+        Self::on(Data::new(), &[], log)
+    }
+
+    fn on(data: Data, flags: &[&str], log: Stdio) -> Self {
         let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let (process, address) = spawn(&data, "127.0.0.1:0", &flags);
+        let (process, address) = spawn(&data, "127.0.0.1:0", &flags, log);
         Self {
             data,
             flags,
@@ -56,7 +66,12 @@ impl Demo {
     pub(crate) fn kill_and_restart(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.address) = spawn(&self.data, "127.0.0.1:0", &self.flags);
+        (self.process, self.address) = spawn(
+            &self.data,
+            "127.0.0.1:0",
+            &self.flags,
+            self.data.log().into(),
+        );
     }
 
     /// SIGTERM.
@@ -113,7 +128,7 @@ impl Demo {
 
     /// What it wrote on standard error.
     pub(crate) fn told(&self) -> String {
-        fs::read_to_string(self.data.0.join("stderr")).unwrap()
+        fs::read_to_string(self.data.0.join("stderr")).unwrap_or_default()
     }
 }
 
@@ -139,6 +154,11 @@ impl Data {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).unwrap();
         Self(path)
+    }
+
+    /// Where its demo's standard error goes, unless the test says otherwise.
+    fn log(&self) -> File {
+        File::create(self.0.join("stderr")).unwrap()
     }
 }
 
@@ -167,13 +187,13 @@ pub(crate) fn command() -> Command {
     command
 }
 
-fn spawn(data: &Data, listen: &str, flags: &[String]) -> (Child, SocketAddr) {
+fn spawn(data: &Data, listen: &str, flags: &[String], log: Stdio) -> (Child, SocketAddr) {
     let mut process = command()
         .args(["--listen", listen, "--data-dir"])
         .arg(&data.0)
         .args(flags)
         .stdout(Stdio::piped())
-        .stderr(File::create(data.0.join("stderr")).unwrap())
+        .stderr(log)
         .spawn()
         .expect("the demo was built");
     let stdout = process.stdout.take().expect("piped");
@@ -189,7 +209,7 @@ fn spawn(data: &Data, listen: &str, flags: &[String]) -> (Child, SocketAddr) {
         .and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
     let Some(address) = address else {
         let _ = process.kill();
-        let told = fs::read_to_string(data.0.join("stderr")).unwrap();
+        let told = fs::read_to_string(data.0.join("stderr")).unwrap_or_default();
         panic!("the first line of standard output says where it listens\n{told}");
     };
     (process, address)
