@@ -163,3 +163,28 @@ fn books_that_do_not_balance_fail_the_ledger_alone() {
     assert_eq!(health["rootCauses"], json!(["ledger"]));
     assert_eq!(demo.get("/health/database").send().status, 200);
 }
+
+#[test]
+fn a_database_whose_file_is_gone_takes_it_out_of_service() {
+    let demo = Demo::start();
+    let cookie = demo.session("u1");
+    demo.pay(&cookie, 1.0);
+    // SQLite goes on with a file that no longer has a name: what it takes is lost.
+    for file in ["", "-wal", "-shm"] {
+        let mut path = demo.database().into_os_string();
+        path.push(file);
+        std::fs::remove_file(path).unwrap();
+    }
+    let ready = wait_for("not ready", || {
+        let ready = demo.get("/readyz?verbose").send();
+        (ready.status == 503).then_some(ready)
+    });
+    assert!(ready.text().contains("database"), "{}", ready.text());
+    let health = demo.get("/health").send();
+    assert_eq!(health.json()["rootCauses"], json!(["database"]));
+    assert_eq!(demo.get("/livez").send().status, 200);
+    // There is nothing to lock, and no empty file in its place that another demo would take.
+    let lock = demo.post("/api/demo/lock").json(&json!({"seconds": 1}));
+    lock.send().problem(500);
+    assert!(!demo.database().exists());
+}

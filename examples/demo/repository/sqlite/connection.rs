@@ -1,11 +1,12 @@
 //! One SQLite connection, used from async code without blocking it.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Mutex;
 
 use super::Error;
@@ -22,11 +23,13 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Opens the file, or makes it.
+    /// Opens the file, which is there.
     ///
     /// `busy` is how long a statement waits for the write lock of another connection or process.
     pub(crate) fn open(path: &Path, busy: Duration) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
+        // One that is made now would have nothing in it, and others would take it for theirs.
+        let flags = OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(busy)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
@@ -51,6 +54,23 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// Which file a path leads to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+        })
     }
 }
 

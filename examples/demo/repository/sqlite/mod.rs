@@ -15,7 +15,7 @@ use bartizan::event_stream::Epoch;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use self::connection::Handle;
+use self::connection::{FileId, Handle};
 use super::Error;
 
 mod connection;
@@ -31,6 +31,8 @@ mod tests;
 #[derive(Clone, Debug)]
 pub(crate) struct Repository {
     path: Arc<PathBuf>,
+    /// What was found there when it was opened.
+    file: Option<FileId>,
     epoch: Epoch,
     session_key: [u8; 32],
     writer: Handle,
@@ -74,6 +76,7 @@ impl Repository {
             reader: Handle::open(&path, BUSY)?,
             log: Handle::open(&path, BUSY)?,
             committed: watch::Sender::new(()),
+            file: FileId::of(&path),
             path: Arc::new(path),
         })
     }

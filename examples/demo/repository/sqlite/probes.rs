@@ -1,11 +1,12 @@
 //! What the repository's health depends on, and how each of them is asked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan::health::{Dependency, Observation, Probe, ProbeError, Reason, probe};
 
-use super::connection::Handle;
+use super::connection::{FileId, Handle};
 use super::{Error, Repository};
 use crate::repository::rows::carry;
 
@@ -18,7 +19,11 @@ impl Repository {
     ///
     /// SQLite's own, when the probes' connections cannot be opened.
     pub(crate) fn dependencies(&self) -> rusqlite::Result<[Dependency; 3]> {
-        let database = WriteLock(Handle::open(&self.path, LOCK_WAIT)?);
+        let database = WriteLock {
+            connection: Handle::open(&self.path, LOCK_WAIT)?,
+            path: Arc::clone(&self.path),
+            opened: self.file,
+        };
         let ledger = Ledger(Handle::open(&self.path, LOCK_WAIT)?);
         let directory = self.path.parent().map(PathBuf::from).unwrap_or_default();
         let often = |dependency: Dependency| {
@@ -35,15 +40,26 @@ impl Repository {
     }
 }
 
-/// Can we write? Takes the write lock and gives it back, on a connection of its own.
-struct WriteLock(Handle);
+/// Can we write, to what others find under that name? Takes the write lock and gives it back, on a
+/// connection of its own.
+struct WriteLock {
+    connection: Handle,
+    path: Arc<PathBuf>,
+    opened: Option<FileId>,
+}
 
 impl Probe for WriteLock {
     async fn check(&self) -> Result<Observation, ProbeError> {
-        let tried = self
-            .0
-            .run(|db| db.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
-        tried.await.map_err(told)?;
+        let path = Arc::clone(&self.path);
+        let found = self.connection.run(move |db| {
+            db.execute_batch("BEGIN IMMEDIATE; ROLLBACK")?;
+            Ok(FileId::of(&path))
+        });
+        let found = found.await.map_err(told)?;
+        // SQLite goes on with a file that has been removed, and what it takes then is lost.
+        if found.is_none() || found != self.opened {
+            return Err(ProbeError::new(Reason::Failed).public("the file is gone, or is another"));
+        }
         Ok(Observation::new())
     }
 }
