@@ -138,7 +138,10 @@ async fn run(args: Args) -> Result<(), Failure> {
         // Whoever started us may have closed the pipe: that is no reason to stop.
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     };
-    tokio::join!(serve::serve(listener, app, stop, PATIENCE), announce);
+    tokio::join!(
+        serve::serve(listener, app, stop, HEAD_TIME, PATIENCE),
+        announce
+    );
     // The server does not wait for the connections that became WebSockets.
     let _ = tokio::time::timeout(GOODBYES, hub.closed()).await;
     Ok(())
@@ -195,6 +198,9 @@ impl From<ConfigError> for Failure {
 
 /// Between readiness and the end of service: the interval at which a load balancer asks, at least.
 const NOTICE: Duration = Duration::from_secs(1);
+
+/// Time to send the head of a request, and to keep a connection open without one.
+const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take once no more are accepted.
 const PATIENCE: Duration = Duration::from_secs(6);

@@ -1,7 +1,8 @@
 //! The accept loop: plain hyper, so that each connection's limits and its end are in our hands.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,24 +12,31 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tower::Layer;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tower::ServiceBuilder;
 
 /// Serves `app` until `stop`, and then until the connections have finished what they are at, or
-/// `patience` is over.
+/// `patience` is over. A connection without the head of a request for `head_time` is closed.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
     stop: impl Future<Output = ()>,
+    head_time: Duration,
     patience: Duration,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(head_time)
         // What a stalled reader of an event stream can make us hold, and the longest head.
         .max_buf_size(BUFFER);
-    builder.http2().timer(TokioTimer::new());
+    // Who answers pings may stay, as with a stream; who is gone without a word may not.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(head_time);
 
     let open = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -46,22 +54,36 @@ pub(crate) async fn serve(
         if !ready(&stream) {
             continue;
         }
-        let service = PeerAddr::layer(peer).layer(app.clone());
+        let asked = Arc::new(Notify::new());
+        let ask = Arc::clone(&asked);
+        let service = ServiceBuilder::new()
+            .map_request(move |request| {
+                ask.notify_one();
+                request
+            })
+            .layer(PeerAddr::layer(peer))
+            .service(app.clone());
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
             .into_owned();
         let connection = open.watch(connection);
+        // hyper counts from when it knows the version of HTTP, and HTTP/2 not at all.
+        let silence = async move {
+            if timeout(head_time, asked.notified()).await.is_ok() {
+                pending().await
+            }
+        };
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection");
+                },
+                () = silence => tracing::debug!("a connection without a request"),
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(patience, open.shutdown())
-        .await
-        .is_err()
-    {
+    if timeout(patience, open.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off");
     }
 }
@@ -83,7 +105,65 @@ async fn after_failed_accept(error: &io::Error) {
     }
 }
 
-/// Time to send the head of a request, and to keep a connection open without one.
-const HEADER_TIME: Duration = Duration::from_secs(30);
-
 const BUFFER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use futures::channel::mpsc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_is_cut_off_and_who_has_asked_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (body, frames) = mpsc::unbounded::<Result<Bytes, io::Error>>();
+        let stream = Body::from_stream(frames);
+        let stream = Arc::new(Mutex::new(Some(stream)));
+        let once = move || {
+            let body = stream.lock().unwrap().take();
+            async { body.unwrap_or_default() }
+        };
+        let app = Router::new().route("/", get(once));
+        let short = Duration::from_millis(100);
+        tokio::spawn(serve(listener, app, pending(), short, short));
+        let connect = async |said: &[u8]| {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(said).await.unwrap();
+            socket
+        };
+
+        let mut asked = connect(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = asked.read_u8().await.unwrap();
+        assert_eq!(head, b'H');
+        for said in [
+            &b""[..],
+            b"P",
+            b"GET / HTTP/1.1\r\nhost: a\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n",
+            // HTTP/2 with nothing but its settings, and with a head that does not end.
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82",
+        ] {
+            let mut silent = connect(said).await;
+            let mut rest = Vec::new();
+            let closed = silent.read_to_end(&mut rest);
+            let closed = timeout(Duration::from_secs(120), closed).await;
+            assert!(closed.is_ok(), "{said:?} is held open");
+        }
+        // It has waited for longer than any of them.
+        body.unbounded_send(Ok(Bytes::from_static(b"still there")))
+            .unwrap();
+        drop(body);
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"0\r\n\r\n") {
+            assert_ne!(asked.read_buf(&mut rest).await.unwrap(), 0, "cut off");
+        }
+        assert!(rest.windows(11).any(|text| text == b"still there"));
+    }
+}
