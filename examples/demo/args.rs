@@ -4,6 +4,7 @@
 //! `DATA_DIR`); the flag wins. A value that cannot be used is told in one line that names it.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -63,22 +64,17 @@ Usage: demo [FLAGS]      each flag is also a variable of the environment: --data
 impl Command {
     /// Reads the arguments of this process over its environment.
     pub(crate) fn from_process() -> Result<Self, BadFlag> {
-        Self::parse(
-            env::args_os().skip(1).map(|arg| {
-                arg.into_string()
-                    .unwrap_or_else(|arg| arg.to_string_lossy().into_owned())
-            }),
-            |name| env::var(name).ok(),
-        )
+        Self::parse(env::args_os().skip(1), |name| env::var_os(name))
     }
 
     fn parse(
-        args: impl Iterator<Item = String>,
-        variable: impl Fn(&str) -> Option<String>,
+        args: impl Iterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, BadFlag> {
         let mut given: Vec<(&'static str, String)> = Vec::new();
-        let mut args = args.peekable();
+        let mut args = args.map(text);
         while let Some(arg) = args.next() {
+            let arg = arg.map_err(|arg| BadFlag::new(&arg, None, NO_TEXT))?;
             if arg == "--help" || arg == "-h" {
                 return Ok(Self::Help);
             }
@@ -89,9 +85,10 @@ impl Command {
             let Some(&flag) = FLAGS.iter().find(|flag| **flag == name) else {
                 return Err(BadFlag::new(&arg, None, "no such flag; --help lists them"));
             };
-            let Some(value) = inline.or_else(|| args.next()) else {
+            let Some(value) = inline.map(Ok).or_else(|| args.next()) else {
                 return Err(BadFlag::new(flag, None, "needs a value"));
             };
+            let value = value.map_err(|value| BadFlag::new(flag, Some(&value), NO_TEXT))?;
             if flag != TRUSTED_PROXY && given.iter().any(|(known, _)| *known == flag) {
                 return Err(BadFlag::new(flag, Some(&value), "given twice"));
             }
@@ -100,6 +97,8 @@ impl Command {
         for flag in FLAGS {
             if given.iter().all(|(known, _)| known != flag) {
                 if let Some(value) = variable(&variable_of(flag)).filter(|v| !v.is_empty()) {
+                    let value = text(value);
+                    let value = value.map_err(|value| BadFlag::new(flag, Some(&value), NO_TEXT))?;
                     match *flag {
                         TRUSTED_PROXY => given
                             .extend(value.split(',').map(|cidr| (*flag, cidr.trim().to_owned()))),
@@ -181,7 +180,7 @@ fn built_in(
             let wanted = format!(
                 "this demo was built without it: `cargo run --example demo --features {feature}`"
             );
-            Err(BadFlag::new(flag, Some(url), &wanted))
+            Err(BadFlag::new(flag, Some(&without_password(url)), &wanted))
         }
         url => Ok(url.map(str::to_owned)),
     }
@@ -190,6 +189,27 @@ fn built_in(
 fn values<'a>(given: &'a [(&'static str, String)], flag: &str) -> Vec<&'a str> {
     let of_flag = given.iter().filter(|(known, _)| *known == flag);
     of_flag.map(|(_, value)| value.as_str()).collect()
+}
+
+/// UTF-8, or what of it there is.
+fn text(arg: OsString) -> Result<String, String> {
+    arg.into_string()
+        .map_err(|arg| arg.to_string_lossy().into_owned())
+}
+
+/// A URL as it may be told: without what stands before an `@`, and without the password of its query.
+pub(crate) fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = url.split_at(start);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut told = format!("{scheme}{address}");
+    let public = |pair: &&str| !pair.starts_with("pass") && !pair.is_empty();
+    for (n, pair) in query.split('&').filter(public).enumerate() {
+        told.push(if n == 0 { '?' } else { '&' });
+        told.push_str(pair);
+    }
+    told
 }
 
 fn variable_of(flag: &str) -> String {
@@ -220,6 +240,7 @@ impl fmt::Display for BadFlag {
 
 pub(crate) const LISTEN: &str = "--listen";
 pub(crate) const DATA_DIR: &str = "--data-dir";
+const NO_TEXT: &str = "is not UTF-8";
 const READS: &str = "--reads-per-second";
 const WRITES: &str = "--writes-per-second";
 const TRUSTED_PROXY: &str = "--trusted-proxy";
@@ -244,9 +265,9 @@ mod tests {
     fn parse(args: &[&str], environment: &[(&str, &str)]) -> Result<Args, String> {
         let variable = |name: &str| {
             let found = environment.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| OsString::from(value))
         };
-        match Command::parse(args.iter().map(|arg| (*arg).to_owned()), variable) {
+        match Command::parse(args.iter().map(OsString::from), variable) {
             Ok(Command::Run(args)) => Ok(args),
             Ok(Command::Help) => Err("help".to_owned()),
             Err(bad) => Err(bad.to_string()),
@@ -335,5 +356,37 @@ mod tests {
             told.contains("--reads-per-second") && told.contains("lots"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_wherever_it_stands() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let bad = || OsString::from_vec(b"/data/\xff".to_vec());
+        let from_environment = |name: &str| (name == "DATA_DIR").then(bad);
+        for told in [
+            Command::parse(std::iter::empty(), from_environment),
+            Command::parse(["--data-dir".into(), bad()].into_iter(), |_| None),
+            Command::parse([bad()].into_iter(), |_| None),
+        ] {
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains("/data/") && told.contains("UTF-8"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_told_without_its_password() {
+        for (url, told) in [
+            ("postgres://u:hunter2@db/x?a=b", "postgres://db/x?a=b"),
+            (
+                "postgres:///x?host=/run&password=hunter2&user=u",
+                "postgres:///x?host=/run&user=u",
+            ),
+            ("redis+unix:///r?pass=hunter2", "redis+unix:///r"),
+            ("redis://:hunter2?hunter2@hunter2@r/", "redis://r/"),
+            ("no URL", "no URL"),
+        ] {
+            assert_eq!(without_password(url), told);
+        }
     }
 }

@@ -9,7 +9,7 @@ pub(crate) fn client(url: &str) -> Result<redis::Client, BadFlag> {
     redis::Client::open(url).map_err(|_| {
         BadFlag::new(
             args::REDIS_URL,
-            Some(url),
+            Some(&args::without_password(url)),
             "a URL such as redis://127.0.0.1/",
         )
     })

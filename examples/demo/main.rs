@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io::{IsTerminal, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ fn say(what: &dyn std::fmt::Display) {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
+    let mut asked_to_stop = pin!(asked_to_stop().map_err(Failure::other)?);
     let cannot_listen = |error: std::io::Error| {
         let address = args.listen.to_string();
         BadFlag::new(args::LISTEN, Some(&address), &error.to_string())
@@ -77,7 +79,11 @@ async fn run(args: Args) -> Result<(), Failure> {
         .await
         .map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let repository = open::open(&args).await?;
+    let repository = tokio::select! {
+        opened = open::open(&args) => opened?,
+        // Whoever waits for a server to answer can be told to stop as well.
+        () = &mut asked_to_stop => return Ok(()),
+    };
     #[cfg(feature = "redis")]
     let client = args.redis_url.as_deref().map(fleet::client).transpose()?;
     let clients = match &args.trusted_proxies {
@@ -123,7 +129,6 @@ async fn run(args: Args) -> Result<(), Failure> {
     };
     let app = guards::around(api::router(app, events), &args, &clients, &health)?;
 
-    let asked_to_stop = asked_to_stop().map_err(Failure::other)?;
     let stop = async {
         asked_to_stop.await;
         tracing::info!("stopping: not ready from now on");

@@ -15,7 +15,10 @@ pub(crate) async fn open(args: &Args) -> Result<Repository, BadFlag> {
         let opened = Repository::connect(url).await;
         return opened.map_err(|error| away(args::DATABASE_URL, url, error));
     }
-    let repository = open_in(&args.data_dir)?;
+    // On a thread that may wait: somebody else may be making the file.
+    let dir = args.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || open_in(&dir)).await;
+    let repository = opened.expect("opening does not panic")?;
     #[cfg(feature = "redis")]
     if let Some(url) = &args.redis_url {
         let shared = repository.sharing_events(crate::fleet::client(url)?).await;
@@ -36,16 +39,14 @@ fn open_in(dir: &Path) -> Result<Repository, BadFlag> {
     Repository::open(dir).map_err(|error| refused(error.to_string()))
 }
 
-/// A server that cannot be used, in one line that does not hold its password.
+/// A server that cannot be used, and why.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn away(flag: &str, url: &str, error: crate::repository::Error) -> BadFlag {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
     let cause = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
     let cause = cause.replace(char::is_control, " ");
     BadFlag::new(
         flag,
-        Some(&format!("{scheme}://{address}")),
+        Some(&args::without_password(url)),
         &format!("{error}: {cause}"),
     )
 }

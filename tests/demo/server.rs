@@ -76,9 +76,7 @@ impl Demo {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = i32::try_from(self.process.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        terminate(&self.process);
     }
 
     /// How it ended, once it has.
@@ -140,6 +138,13 @@ impl Drop for Demo {
             eprintln!("--- the demo's standard error:\n{}", self.told());
         }
     }
+}
+
+/// SIGTERM.
+pub(crate) fn terminate(process: &Child) {
+    let pid = i32::try_from(process.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
 /// A directory, removed on drop.

@@ -1,11 +1,14 @@
 //! SIGTERM: readiness first, then the streams, then the rest.
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::events::Events;
-use crate::server::{Demo, wait_for, wait_within};
+use crate::server::{Data, Demo, command, terminate, wait_for, wait_within};
 
 #[test]
 fn a_shutdown_tells_readiness_first_ends_streams_and_exits_with_0() {
@@ -52,4 +55,30 @@ fn a_shutdown_while_the_database_is_locked_is_no_longer() {
     let soon = Duration::from_secs(25);
     let status = wait_within(soon, "the end", || demo.exited());
     assert_eq!(status.code(), Some(0), "{}", demo.told());
+}
+
+#[test]
+fn a_shutdown_while_it_starts_is_one_too() {
+    let data = Data::new();
+    // Somebody else is making the database, and takes as long as that.
+    let other = rusqlite::Connection::open(data.0.join("demo.sqlite3")).unwrap();
+    other.pragma_update(None, "journal_mode", "WAL").unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut starting = command()
+        .args(["--listen", &address.to_string(), "--data-dir"])
+        .arg(&data.0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("it listens", || TcpStream::connect(address).ok());
+    terminate(&starting);
+    let status = wait_for("the end", || starting.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{status}");
+    let mut told = String::new();
+    let mut stdout = starting.stdout.take().unwrap();
+    stdout.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "", "it has never served");
 }

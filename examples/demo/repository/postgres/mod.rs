@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bartizan::event_stream::{NewEvent, PostgresStore};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
-use sqlx::{Executor, Row};
+use sqlx::{ConnectOptions, Connection, Executor, Row};
 
 use super::Error;
 use super::rows::{Transaction, carry};
@@ -26,9 +26,16 @@ impl Repository {
         let options = options.application_name("bartizan-demo");
         // Who waits for a lock for longer than this is told to come again.
         let limits = [("lock_timeout", "1s"), ("statement_timeout", "5s")];
+        let options = options.options(limits);
+        // A pool that is refused asks again until its time is over, and forgets why it was refused.
+        let first = tokio::time::timeout(PATIENCE, options.connect()).await;
+        first
+            .map_err(|late| sqlx::Error::Io(late.into()))??
+            .close()
+            .await?;
         let pool = PgPoolOptions::new()
-            .acquire_timeout(Duration::from_secs(2))
-            .connect_with(options.options(limits))
+            .acquire_timeout(PATIENCE)
+            .connect_with(options)
             .await?;
         let log = PostgresStore::new(pool.clone()).notify(true);
         log.migrate().await?;
@@ -129,3 +136,6 @@ impl fmt::Debug for Repository {
         f.debug_struct("Repository").finish_non_exhaustive()
     }
 }
+
+/// How long a request waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -120,4 +120,5 @@ fn a_database_that_cannot_be_reached_is_one_line_without_its_password_and_exit_s
         (1, false),
         "{told}"
     );
+    assert!(told.to_ascii_lowercase().contains("refused"), "why: {told}");
 }
