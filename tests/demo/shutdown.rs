@@ -18,7 +18,7 @@ fn a_shutdown_tells_readiness_first_ends_streams_and_exits_with_0() {
         .map(|_| Events::open(demo.get("/api/events").header("cookie", &cookie)))
         .collect();
     // A connection that never sends its request must not hold up the end.
-    let idle = std::net::TcpStream::connect(demo.address()).unwrap();
+    let idle = TcpStream::connect(demo.address()).unwrap();
     demo.terminate();
     wait_for("not ready", || {
         (demo.get("/readyz").send().status == 503).then_some(())
