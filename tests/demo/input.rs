@@ -36,6 +36,9 @@ fn bodies_that_cannot_be_read_are_refused() {
         b"{\"amount\":\"1\"}",
         b"{\"amount\":1,\"memo\":7}",
         b"{\"amount\":null}",
+        b"{\"amount\":1,\"amount\":2}",
+        b"[1.5,\"members in their order\"]",
+        b"{\"amount\":1,\"memo\":\"\\u0000\"}",
     ] {
         json("/api/transactions", body).problem(422);
     }
@@ -51,6 +54,8 @@ fn bodies_that_cannot_be_read_are_refused() {
         .problem(422);
     }
     json("/api/session", b"{\"user\":\"\"}").problem(422);
+    json("/api/session", b"{\"user\":\"a\\u0000b\"}").problem(422);
+    json("/api/session", b"[\"u1\"]").problem(422);
     let plain = demo
         .post("/api/announcements")
         .header("content-type", "text/plain");

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::Json;
+use super::extract::{Json, refuse_nul};
 use super::problem::ApiError;
 
 /// A session to open.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct NewSession {
-    /// Any name of 1 to 256 bytes.
+    /// Any name of 1 to 256 bytes, without U+0000.
     #[schema(example = "u1", min_length = 1, max_length = 256)]
     user: String,
 }
@@ -36,6 +36,7 @@ pub(super) async fn open(
     if user.is_empty() || user.len() > MAX_NAME {
         return Err(ApiError::invalid("a user's name has 1 to 256 bytes"));
     }
+    refuse_nul(&user)?;
     let cookie = app.sessions.cookie(&user, secure);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
 }

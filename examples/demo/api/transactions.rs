@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Json, Query, User};
+use super::extract::{Json, Query, User, refuse_nul};
 use super::problem::{ApiError, ProblemDocument};
 use crate::repository::Transaction;
 
@@ -16,7 +16,7 @@ pub(super) struct NewTransaction {
     /// Any finite number.
     #[schema(example = 12.5)]
     amount: f64,
-    /// At most 1,024 bytes.
+    /// At most 1,024 bytes, without U+0000.
     #[schema(example = "coffee", max_length = 1024)]
     memo: Option<String>,
 }
@@ -38,6 +38,7 @@ pub(super) async fn create(
     if new.memo.as_ref().is_some_and(|memo| memo.len() > MAX_MEMO) {
         return Err(ApiError::invalid("a memo has at most 1024 bytes"));
     }
+    refuse_nul(new.memo.as_deref().unwrap_or_default())?;
     let row = app.repository.record(user, new.amount, new.memo).await?;
     Ok((StatusCode::CREATED, axum::Json(row)))
 }
