@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::repository::Repository;
 
-/// A change of readiness, of what is broken, or of what that blocks.
+/// A change of readiness, of what is broken and why, or of what that blocks.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Change {
@@ -39,6 +39,7 @@ impl Change {
     /// A warning alone is not worth an event for everybody, nor is what will be known in a moment.
     fn is_news_after(&self, told: &Self) -> bool {
         let same = self.ready == told.ready
+            && (self.ready || self.reasons == told.reasons)
             && self.root_causes == told.root_causes
             && self.blocked == told.blocked;
         let well_again = self.status == "pass" && told.status != "pass";
@@ -89,3 +90,44 @@ pub(crate) async fn tell(health: Health, repository: Repository) {
 const RETRY: Duration = Duration::from_millis(250);
 
 const WAITING: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_is_what_breaks_and_why_and_what_is_well_again() {
+        let well = Change {
+            status: "pass",
+            ready: true,
+            reasons: vec![],
+            root_causes: vec![],
+            blocked: vec![],
+        };
+        let broken = |reason| Change {
+            status: "fail",
+            ready: false,
+            reasons: vec![reason],
+            root_causes: vec!["database".to_owned()],
+            blocked: vec!["ledger".to_owned()],
+        };
+        let slow = Change {
+            status: "warn",
+            reasons: vec!["slow"],
+            ..well.clone()
+        };
+        for (now, before, is_news) in [
+            (&well, &well, false),
+            (&broken("timeout"), &well, true),
+            // What was slow at first turns out to be locked.
+            (&broken("locked"), &broken("timeout"), true),
+            (&broken("locked"), &broken("locked"), false),
+            (&broken("pending"), &well, false),
+            (&well, &broken("locked"), true),
+            (&slow, &well, false),
+            (&well, &slow, true),
+        ] {
+            assert_eq!(now.is_news_after(before), is_news, "{before:?}, {now:?}");
+        }
+    }
+}
