@@ -143,9 +143,10 @@ pub(crate) struct Slow {
 }
 
 impl Slow {
-    /// Ends the head.
+    /// Ends the head, and sends the body.
     pub(crate) fn end(&mut self) {
         self.socket.write_all(b"\r\n").unwrap();
+        self.socket.write_all(&self.call.body).unwrap();
     }
 
     /// Whether something came back.

@@ -46,11 +46,16 @@ fn a_shutdown_while_the_database_is_locked_is_no_longer() {
         .send();
     assert_eq!(locked.status, 202);
     let cookie = demo.session("u1");
-    std::thread::scope(|scope| {
-        scope.spawn(|| demo.try_pay(&cookie, 1.0).problem(503));
-        std::thread::sleep(Duration::from_millis(200));
-        demo.terminate();
-    });
+    let pay = demo
+        .post("/api/transactions")
+        .header("cookie", &cookie)
+        .json(&json!({"amount": 1}));
+    let mut waiting = pay.begin_slowly();
+    waiting.end();
+    // Connections are taken in turn, so that one is by now.
+    assert_eq!(demo.get("/livez").send().status, 200);
+    demo.terminate();
+    waiting.finish().problem(503);
     // Before the lock is given back.
     let soon = Duration::from_secs(25);
     let status = wait_within(soon, "the end", || demo.exited());
