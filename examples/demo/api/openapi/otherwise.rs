@@ -31,7 +31,7 @@ pub(super) fn extension() -> Extensions {
     // From the server, before any guard.
     let head = json!({
         "400": Response::new("This is no HTTP"),
-        "431": Response::new("The head has over 64 KiB, or over 100 fields"),
+        "431": Response::new("The head has over 64 KiB or 100 fields, or 16 KiB over HTTP/2"),
     });
     let kinds = json!({"path": path, "method": method, "body": body, "head": head});
     Extensions::builder().add("x-otherwise", kinds).build()
