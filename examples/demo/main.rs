@@ -144,7 +144,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
     };
     tokio::join!(
-        serve::serve(listener, app, stop, HEAD_TIME, PATIENCE),
+        serve::serve(listener, app, stop, SILENCE, PATIENCE),
         announce
     );
     // The server does not wait for the connections that became WebSockets.
@@ -204,8 +204,9 @@ impl From<ConfigError> for Failure {
 /// Between readiness and the end of service: the interval at which a load balancer asks, at least.
 const NOTICE: Duration = Duration::from_secs(1);
 
-/// Time to send the head of a request, and to keep a connection open without one.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Time to send the head of a request, to keep a connection open without one, and to take something of
+/// an answer.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take once no more are accepted.
 const PATIENCE: Duration = Duration::from_secs(6);

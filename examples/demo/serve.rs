@@ -17,26 +17,27 @@ use tokio::time::timeout;
 use tower::ServiceBuilder;
 
 /// Serves `app` until `stop`, and then until the connections have finished what they are at, or
-/// `patience` is over. A connection without the head of a request for `head_time` is closed.
+/// `patience` is over. A connection is closed if for `silence` it has no head of a request, or takes
+/// nothing of an answer.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
     stop: impl Future<Output = ()>,
-    head_time: Duration,
+    silence: Duration,
     patience: Duration,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .header_read_timeout(silence)
         // What a stalled reader of an event stream can make us hold, and the longest head.
         .max_buf_size(BUFFER);
     // Who answers pings may stay, as with a stream; who is gone without a word may not.
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(head_time);
+        .keep_alive_interval(silence);
 
     let open = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -51,7 +52,7 @@ pub(crate) async fn serve(
                 }
             },
         };
-        if !ready(&stream) {
+        if ready(&stream, silence).is_err() {
             continue;
         }
         let asked = Arc::new(Notify::new());
@@ -68,8 +69,8 @@ pub(crate) async fn serve(
             .into_owned();
         let connection = open.watch(connection);
         // hyper counts from when it knows the version of HTTP, and HTTP/2 not at all.
-        let silence = async move {
-            if timeout(head_time, asked.notified()).await.is_ok() {
+        let unasked = async move {
+            if timeout(silence, asked.notified()).await.is_ok() {
                 pending().await
             }
         };
@@ -78,7 +79,7 @@ pub(crate) async fn serve(
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "connection");
                 },
-                () = silence => tracing::debug!("a connection without a request"),
+                () = unasked => tracing::debug!("a connection without a request"),
             }
         });
     }
@@ -88,9 +89,18 @@ pub(crate) async fn serve(
     }
 }
 
-/// Events are small writes: they must not wait for an acknowledgement of the last one.
-fn ready(stream: &TcpStream) -> bool {
-    stream.set_nodelay(true).is_ok()
+/// Events are small writes: they must not wait for an acknowledgement of the last one. And who takes
+/// nothing of what it is sent is not waited for: of that only the kernel knows.
+fn ready(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    {
+        let millis = u32::try_from(silence.as_millis()).unwrap_or(u32::MAX);
+        rustix::net::sockopt::set_tcp_user_timeout(stream, millis)?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = silence;
+    Ok(())
 }
 
 /// A connection that was gone before we took it is none of our business; a lack of file descriptors
@@ -165,5 +175,36 @@ mod tests {
             assert_ne!(asked.read_buf(&mut rest).await.unwrap(), 0, "cut off");
         }
         assert!(rest.windows(11).any(|text| text == b"still there"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (held, mut dropped) = mpsc::channel::<()>(1);
+        let endless = move || {
+            let held = held.clone();
+            let zeros = futures::stream::repeat_with(move || {
+                let _ = &held;
+                Ok::<_, io::Error>(Bytes::from_static(&[0; 64 * 1024]))
+            });
+            async { Body::from_stream(zeros) }
+        };
+        let app = Router::new().route("/", get(endless));
+        let (stop, stopped) = futures::channel::oneshot::channel::<()>();
+        let stopped = async { stopped.await.unwrap_or_default() };
+        let short = Duration::from_millis(100);
+        let long = Duration::from_secs(120);
+        tokio::spawn(serve(listener, app, stopped, short, long));
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        deaf.write_all(head).await.unwrap();
+        assert_eq!(deaf.read_u8().await.unwrap(), b'H');
+        // From now on what holds the sender is the answer alone.
+        drop(stop);
+        let cut_off = timeout(long, futures::StreamExt::next(&mut dropped)).await;
+        assert!(cut_off.is_ok(), "its answer is held for ever");
+        drop(deaf);
     }
 }
