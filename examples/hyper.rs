@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::time::Duration;
 
 use bartizan::client::{ClientSource, PeerAddr};
 use bartizan::event_stream::{EventHub, EventStream, MemoryStore, NewEvent, WebSockets};
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -77,11 +78,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
-        let (socket, peer) = listener.accept().await?;
+        let (socket, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // Such as too many open files: that passes, and is no reason to stop.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
         // Around everything, once for each connection: who is at its other end.
         let service = TowerToHyperService::new(PeerAddr::layer(peer).layer(app.clone()));
         tokio::spawn(async move {
-            let connections = auto::Builder::new(TokioExecutor::new());
+            let mut connections = auto::Builder::new(TokioExecutor::new());
+            // With a timer hyper gives up a head that does not end; `examples/demo/serve.rs` has more of
+            // what bounds a connection.
+            connections.http1().timer(TokioTimer::new());
             // Without upgrades no connection could become a WebSocket.
             let connection =
                 connections.serve_connection_with_upgrades(TokioIo::new(socket), service);

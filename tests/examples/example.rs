@@ -37,6 +37,29 @@ impl Example {
         example.url = url.unwrap_or_else(|| panic!("{name} says {first:?}"));
         example
     }
+
+    /// Lets it hold no more than `most` open files, and waits until it does.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn run_out_of_files(&self, most: u64) -> Vec<std::net::TcpStream> {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+        let pid = Pid::from_child(&self.child);
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+        let address = self.url.strip_prefix("http://").unwrap();
+        let crowd = (0..2 * most).map(|_| std::net::TcpStream::connect(address).unwrap());
+        let crowd = crowd.collect();
+        let files = format!("/proc/{}/fd", self.child.id());
+        // Nothing to read there is left of one that has ended.
+        let held = || std::fs::read_dir(&files).map_or(most, |open| open.count() as u64);
+        while held() < most {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        crowd
+    }
 }
 
 /// What `examples/NAME.rs` prints, for one that ends by itself.
