@@ -1,8 +1,9 @@
 //! Flags that cannot be used, and the environment.
 
+use std::io::Read;
 use std::process::{Output, Stdio};
 
-use crate::server::{Data, command};
+use crate::server::{Data, Process, command, wait_for};
 
 fn run(data: &Data, flags: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = command();
@@ -12,7 +13,17 @@ fn run(data: &Data, flags: &[&str], environment: &[(&str, &str)]) -> Output {
         .env("DATA_DIR", &data.0);
     command.args(flags).envs(environment.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.output().unwrap()
+    let mut process = Process(command.spawn().unwrap());
+    wait_for("the end", || process.exited());
+    let mut output = Output {
+        status: process.exited().unwrap(),
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
+    let (stdout, stderr) = (process.0.stdout.take(), process.0.stderr.take());
+    stdout.unwrap().read_to_end(&mut output.stdout).unwrap();
+    stderr.unwrap().read_to_end(&mut output.stderr).unwrap();
+    output
 }
 
 #[test]

@@ -22,9 +22,10 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// A running demo. It is killed on drop, and its data removed.
 #[derive(Debug)]
 pub(crate) struct Demo {
+    // Ends before its data is removed.
+    process: Process,
     data: Data,
     flags: Vec<String>,
-    process: Child,
     address: SocketAddr,
 }
 
@@ -55,17 +56,17 @@ impl Demo {
         let flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let (process, address) = spawn(&data, "127.0.0.1:0", &flags, log);
         Self {
+            process,
             data,
             flags,
-            process,
             address,
         }
     }
 
     /// Kills it as a crash would, and starts it again on the same data.
     pub(crate) fn kill_and_restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
         (self.process, self.address) = spawn(
             &self.data,
             "127.0.0.1:0",
@@ -76,12 +77,12 @@ impl Demo {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        terminate(&self.process);
+        self.process.terminate();
     }
 
     /// How it ended, once it has.
     pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
-        self.process.try_wait().unwrap()
+        self.process.exited()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -132,19 +133,34 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("--- the demo's standard error:\n{}", self.told());
         }
     }
 }
 
-/// SIGTERM.
-pub(crate) fn terminate(process: &Child) {
-    let pid = i32::try_from(process.id()).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+/// A process that does not outlive its test.
+#[derive(Debug)]
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A directory, removed on drop.
@@ -192,8 +208,8 @@ pub(crate) fn command() -> Command {
     command
 }
 
-fn spawn(data: &Data, listen: &str, flags: &[String], log: Stdio) -> (Child, SocketAddr) {
-    let mut process = command()
+fn spawn(data: &Data, listen: &str, flags: &[String], log: Stdio) -> (Process, SocketAddr) {
+    let process = command()
         .args(["--listen", listen, "--data-dir"])
         .arg(&data.0)
         .args(flags)
@@ -201,7 +217,8 @@ fn spawn(data: &Data, listen: &str, flags: &[String], log: Stdio) -> (Child, Soc
         .stderr(log)
         .spawn()
         .expect("the demo was built");
-    let stdout = process.stdout.take().expect("piped");
+    let mut process = Process(process);
+    let stdout = process.0.stdout.take().expect("piped");
     let (lines, first) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -213,7 +230,6 @@ fn spawn(data: &Data, listen: &str, flags: &[String], log: Stdio) -> (Child, Soc
         .ok()
         .and_then(|line| line.strip_prefix("listening on http://")?.parse().ok());
     let Some(address) = address else {
-        let _ = process.kill();
         let told = fs::read_to_string(data.0.join("stderr")).unwrap_or_default();
         panic!("the first line of standard output says where it listens\n{told}");
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::events::Events;
-use crate::server::{Data, Demo, command, terminate, wait_for, wait_within};
+use crate::server::{Data, Demo, Process, command, wait_for, wait_within};
 
 #[test]
 fn a_shutdown_tells_readiness_first_ends_streams_and_exits_with_0() {
@@ -72,18 +72,19 @@ fn a_shutdown_while_it_starts_is_one_too() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let mut starting = command()
+    let starting = command()
         .args(["--listen", &address.to_string(), "--data-dir"])
         .arg(&data.0)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut starting = Process(starting);
     wait_for("it listens", || TcpStream::connect(address).ok());
-    terminate(&starting);
-    let status = wait_for("the end", || starting.try_wait().unwrap());
+    starting.terminate();
+    let status = wait_for("the end", || starting.exited());
     assert_eq!(status.code(), Some(0), "{status}");
     let mut told = String::new();
-    let mut stdout = starting.stdout.take().unwrap();
+    let mut stdout = starting.0.stdout.take().unwrap();
     stdout.read_to_string(&mut told).unwrap();
     assert_eq!(told, "", "it has never served");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Record;
 use crate::http::{Call, Slow};
-use crate::server::{Demo, command, wait_for};
+use crate::server::{Demo, Process, command, wait_for};
 
 const READS: &[&str] = &["GET", "HEAD"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -301,18 +301,18 @@ fn while_it_starts(demo: &Demo, record: &Record) {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let mut starting = command()
+        let starting = command()
             .args(["--listen", &address.to_string(), "--data-dir"])
             .arg(data)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let starting = Process(starting);
         wait_for("it listens", || std::net::TcpStream::connect(address).ok());
         let answer = record.send(Call::new(address, "GET", "/startupz"));
         record.send(Call::new(address, "GET", "/api/events?wait=0"));
-        starting.kill().unwrap();
-        starting.wait().unwrap();
+        drop(starting);
         (answer.status == 503).then_some(())
     });
 }
