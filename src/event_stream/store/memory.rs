@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::Stream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 
 use super::{Bounds, EventStore, Page, Read};
 use crate::event_stream::event::{Event, EventError, EventErrorKind, NewEvent};
@@ -141,15 +142,17 @@ impl EventStore for MemoryStore {
     }
 
     async fn find_recent(&self, selector: &Selector, limit: usize) -> Result<Page, Infallible> {
-        let log = self.lock();
-        let newest = log
-            .events
-            .iter()
-            .rev()
-            .filter(|event| selector.matches(event));
-        let mut events: Vec<_> = newest.take(limit).cloned().collect();
+        let head = self.lock().bounds().head();
+        let mut events = Vec::new();
+        let mut upto = Some(head);
+        while let Some(from) = upto.filter(|_| events.len() < limit) {
+            upto = self.lock().search(from, selector, limit, &mut events);
+            if upto.is_some() {
+                yield_now().await;
+            }
+        }
         events.reverse();
-        Ok(Page::new(events, log.bounds().head()))
+        Ok(Page::new(events, head))
     }
 
     fn hints(&self) -> impl Stream<Item = ()> + Send {
@@ -192,6 +195,29 @@ impl Log {
         Read::Page(Page::new(events, next))
     }
 
+    /// Adds the newest events that match, up to `limit` of them, from `upto` on down. Answers where the
+    /// rest of the search begins, if there is one: a look at the whole log would keep writers waiting.
+    fn search(
+        &self,
+        upto: EventId,
+        selector: &Selector,
+        limit: usize,
+        found: &mut Vec<Event>,
+    ) -> Option<EventId> {
+        if upto.epoch() != self.epoch {
+            return None;
+        }
+        let end = self
+            .events
+            .partition_point(|event| event.id().position() <= upto.position());
+        let start = end.saturating_sub(MOST_SCANNED);
+        let newest = self.events.range(start..end).rev();
+        let matching = newest.filter(|event| selector.matches(event));
+        found.extend(matching.take(limit - found.len()).cloned());
+        let rest = start.checked_sub(1).filter(|_| found.len() < limit)?;
+        Some(self.events[rest].id())
+    }
+
     fn evict(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.floor = event.id().position();
@@ -215,11 +241,15 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Events that one read looks at: some tens of microseconds under the lock.
+/// Events that are looked at in one go: some tens of microseconds under the lock.
 const MOST_SCANNED: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::poll;
+
     use super::*;
 
     fn event(data: &str) -> NewEvent {
@@ -249,6 +279,44 @@ mod tests {
         let error = store.append(event(&"x".repeat(300))).unwrap_err();
         assert_eq!(error.kind(), EventErrorKind::TooLarge);
         assert_eq!(store.lock().events.len(), 1);
+    }
+
+    /// A client chooses what it looks for, and one that looks for nothing there is had all appends wait
+    /// for a walk over the whole log.
+    #[tokio::test]
+    async fn a_search_for_the_newest_of_a_rare_kind_gives_way_to_writers() {
+        let store = MemoryStore::new();
+        let rare = || NewEvent::text("rare", "").unwrap();
+        let first = store.append(rare()).unwrap();
+        for _ in 0..3 * MOST_SCANNED {
+            store.append(event("")).unwrap();
+        }
+        let head = store.append(rare()).unwrap();
+        let selector = Selector::everything().only_types(["rare"]);
+        let mut search = pin!(store.find_recent(&selector, 10));
+        assert!(poll!(&mut search).is_pending());
+        store.append(rare()).unwrap();
+        let page = search.await.unwrap();
+        let found: Vec<_> = page.events().iter().map(Event::id).collect();
+        assert_eq!((found, page.next()), (vec![first, head], head));
+    }
+
+    #[tokio::test]
+    async fn what_is_trimmed_or_cleared_during_a_search_is_not_found_and_ends_it() {
+        let selector = Selector::everything();
+        for clears in [false, true] {
+            let store = MemoryStore::new();
+            let ids = [(); 2 * MOST_SCANNED].map(|()| store.append(event("")).unwrap());
+            let mut search = pin!(store.find_recent(&selector, usize::MAX));
+            assert!(poll!(&mut search).is_pending());
+            match clears {
+                true => store.clear(),
+                false => store.trim(ids[MOST_SCANNED + 9]),
+            }
+            let page = search.await.unwrap();
+            assert_eq!(page.events().len(), MOST_SCANNED);
+            assert_eq!(page.next(), ids[2 * MOST_SCANNED - 1]);
+        }
     }
 
     #[tokio::test]
