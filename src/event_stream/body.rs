@@ -202,7 +202,7 @@ impl EventBody {
         let errand = self.errand.get_or_insert_default();
         match done {
             Done::Read(from, Came::Page(page, frames)) => {
-                let fruitless = from == From::After(page.next()) && page.events().is_empty();
+                let fruitless = from == From::After(page.next());
                 errand.fruitless = if fruitless { errand.fruitless + 1 } else { 0 };
                 errand.frames = frames;
                 self.connection

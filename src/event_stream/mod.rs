@@ -56,7 +56,8 @@
 //! - A client that stops reading costs what the server and the kernel buffer for its socket before the
 //!   stream notices: hyper some 250 KiB, Linux as much as it lets the send buffer of a socket grow
 //!   (4 MB). hyper's `max_buf_size` and a fixed `SO_SNDBUF` on the listener, or `TCP_NOTSENT_LOWAT`,
-//!   bound it to some 150 KiB. The [write stall](EventHubBuilder::write_stall) and the maximum age end
+//!   bound it to some 150 KiB; and where it was served from the store, 128 KiB that were read for it,
+//!   and one event more. The [write stall](EventHubBuilder::write_stall) and the maximum age end
 //!   such a stream, of which its socket hears with the next bytes that it takes; one that never takes
 //!   any is closed by `TCP_USER_TIMEOUT` alone.
 //! - Across origins use tower-http's `CorsLayer`; allow `last-event-id` and expose

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::frame::Frames;
-use super::replay::deliverable;
+use super::replay::{deliverable, scanned};
 use super::stats::ReadMeters;
 use crate::event_stream::encode::Encoded;
 use crate::event_stream::id::EventId;
@@ -60,8 +60,8 @@ pub(in crate::event_stream) enum From {
 /// What a read came to.
 #[derive(Clone, Debug)]
 pub(in crate::event_stream) enum Came {
-    /// A page, and what of it goes to the reader.
-    Page(Arc<Page>, Frames),
+    /// How far was read, in a page without its events, and what of them goes to the reader.
+    Page(Page, Frames),
     Gone(Bounds),
     Failed,
 }
@@ -221,9 +221,20 @@ async fn read(store: &dyn DynStore, question: &Question) -> Result<Came, BoxErro
             Read::Page(page) => (page, Some(after)),
         },
     };
-    let events = deliverable(&page, after, selector).map(Encoded::from);
-    let frames = Frames::of(events.map(Encoded::into_bytes));
-    Ok(Came::Page(Arc::new(page), frames))
+    let (mut bytes, mut next) = (0, scanned(&page));
+    let events = deliverable(&page, after, selector).map_while(|event| {
+        if bytes >= MOST_BYTES {
+            return None;
+        }
+        let encoded = Encoded::from(event).into_bytes();
+        bytes += encoded.len();
+        if bytes >= MOST_BYTES {
+            next = event.id();
+        }
+        Some(encoded)
+    });
+    let frames = Frames::of(events);
+    Ok(Came::Page(Page::new(Vec::new(), next), frames))
 }
 
 impl fmt::Debug for Reads {
@@ -232,13 +243,18 @@ impl fmt::Debug for Reads {
     }
 }
 
-/// Events of one read: what one slow reader may hold.
+/// Events of one read.
 const PAGE: usize = 128;
+
+/// Bytes after which what was read is cut off: a reader who takes none of it holds that and one event
+/// more, however large the events are.
+const MOST_BYTES: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
 
+    use bytes::Bytes;
     use futures::future::join;
     use futures::poll;
 
@@ -315,6 +331,36 @@ mod tests {
         assert_eq!(reads.counts(), (2, 1, 0));
         assert!(reads.under_way.lock().is_empty());
     }
+
+    /// Whoever stops reading holds what was read for it: of large events, megabytes.
+    #[tokio::test]
+    async fn a_page_of_large_events_is_cut_off_and_goes_on_where_it_was() {
+        let log = MemoryStore::new();
+        let start = EventStore::bounds(&log).await.unwrap().head();
+        let large = NewEvent::text("a", "x".repeat(30_000)).unwrap();
+        let ids = [(); 40].map(|()| log.append(large.clone()).unwrap());
+        let reads = Reads::new(Arc::new(log), 1);
+        let newest = Question {
+            from: From::Newest(40),
+            selector: Selector::public(),
+        };
+        for first in [newest, after(start)] {
+            let (mut question, mut sent) = (first, 0);
+            while sent < ids.len() {
+                let came = reads.answer(question, Duration::ZERO).await;
+                let Came::Page(page, frames) = came else {
+                    panic!("{came:?}");
+                };
+                let frames: Vec<_> = frames.collect();
+                let bytes: usize = frames.iter().map(Bytes::len).sum();
+                assert!(bytes < MOST_BYTES + 31_000, "{bytes}");
+                sent += frames.len();
+                assert_eq!(page.next(), ids[sent - 1]);
+                question = after(page.next());
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_read_whose_asker_is_not_polled_keeps_no_turn_that_others_wait_for() {
         let log = MemoryStore::new();
