@@ -61,7 +61,8 @@ struct Work {
 
 enum Done {
     Read(From, Came),
-    Verdict(Box<Watch>, Option<Verdict>),
+    /// And how many revocations there had been when it was asked for.
+    Verdict(Box<Watch>, Option<Verdict>, u64),
 }
 
 /// What a recheck needs: who decides, what was granted, what was asked for.
@@ -218,7 +219,7 @@ impl EventBody {
                 reset = Some(gone);
             }
             Done::Read(_, Came::Failed) => errand.fruitless += 1,
-            Done::Verdict(watch, verdict) => self.judge(watch, verdict),
+            Done::Verdict(watch, verdict, revocations) => self.judge(watch, verdict, revocations),
         }
         self.rest();
         reset
@@ -262,16 +263,17 @@ impl EventBody {
 
     fn recheck(&mut self) -> Option<Work> {
         let watch = self.watch.take()?;
+        let revocations = self.connection.hub.revocations.count();
         let mut work = Work::new(async move {
             let verdict = timeout(RECHECK, watch.authorize.recheck(&watch.grant)).await;
-            Done::Verdict(watch, verdict.ok())
+            Done::Verdict(watch, verdict.ok(), revocations)
         });
         work.quiet = true;
         Some(work)
     }
 
     /// Carries out what the host said of the stream. No answer in time is taken as a no.
-    fn judge(&mut self, mut watch: Box<Watch>, verdict: Option<Verdict>) {
+    fn judge(&mut self, mut watch: Box<Watch>, verdict: Option<Verdict>, revocations: u64) {
         let replaced = match verdict {
             Some(Verdict::Keep) => {
                 self.watch = Some(watch);
@@ -287,8 +289,13 @@ impl EventBody {
             Some((grant, selector)) => {
                 let expires = self.connection.hub.expires(grant.lifetime());
                 let who = grant.who().cloned();
+                let hub = &self.connection.hub;
                 self.connection
                     .with(|shard, slot| shard.reselect(slot, selector, who, expires));
+                let who = grant.who();
+                if who.is_some_and(|who| hub.revocations.came_since(revocations, who)) {
+                    drop(self.connection.with(|shard, slot| shard.revoke(slot)));
+                }
                 watch.grant = grant;
                 self.watch = Some(watch);
             }

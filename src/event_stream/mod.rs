@@ -78,7 +78,7 @@
 //! | `bartizan_event_stream_lag_seconds` | gauge: how long the oldest of these has waited | |
 //! | `bartizan_event_stream_store_silent_seconds` | gauge: since when the store has not answered the tailer | |
 //! | `bartizan_event_stream_opened_total` | streams that were opened | |
-//! | `bartizan_event_stream_turned_away_total` | requests that got no stream | `reason`: `full`, `address`, `draining`, `stale` |
+//! | `bartizan_event_stream_turned_away_total` | requests that got no stream | `reason`: `full`, `address`, `draining`, `stale`, `revoked` |
 //! | `bartizan_event_stream_ended_total` | streams that the hub ended | `reason`: `age`, `drain`, `revoked`, `stale`, `stalled`, `superseded` |
 //! | `bartizan_event_stream_events_total` | events that the tailer read | |
 //! | `bartizan_event_stream_wakes_total` | wakes that events caused | |

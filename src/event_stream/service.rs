@@ -90,6 +90,7 @@ impl Endpoint {
         asked: Asked,
         switch: Option<Switch>,
         grant: Grant,
+        revocations: u64,
     ) -> ResponseFuture {
         let Some(selector) = grant.select(&asked.filter) else {
             let detail = "the query asks for events that are not granted to the caller";
@@ -113,7 +114,7 @@ impl Endpoint {
             ages: shared.ages(),
             expires: shared.expires(grant.lifetime()),
         };
-        match shared.open(opening, caller.address) {
+        match shared.open(opening, caller.address, revocations) {
             Ok(connection) => {
                 let watch = self.authorize.as_ref().map(|authorize| {
                     let authorize = Arc::clone(authorize);
@@ -144,7 +145,7 @@ impl Endpoint {
                 let wait = match why {
                     Unavailable::Full | Unavailable::Crowded => settings.retry * 4,
                     Unavailable::Draining => settings.drain_over,
-                    Unavailable::Stale => settings.retry,
+                    Unavailable::Stale | Unavailable::Revoked => settings.retry,
                 };
                 ResponseFuture::ready(local(come_back(&caller, wait, why.name())))
             }
@@ -188,13 +189,15 @@ impl<B> Service<Request<B>> for EventStream {
             Err(refusal) => return ResponseFuture::ready(local(refused(&caller, refusal))),
         };
         if endpoint.authorize.is_none() {
-            return endpoint.open(caller, asked, switch, Grant::public());
+            return endpoint.open(caller, asked, switch, Grant::public(), 0);
         }
         let endpoint = Arc::clone(endpoint);
         ResponseFuture::asking(async move {
+            let revocations = endpoint.hub.shared.revocations.count();
             match endpoint.grant(parts).await {
                 Ok(grant) => {
-                    let Ok(answer) = endpoint.open(caller, asked, switch, grant).await;
+                    let opened = endpoint.open(caller, asked, switch, grant, revocations);
+                    let Ok(answer) = opened.await;
                     answer
                 }
                 Err(denied) => local(turn_away(&caller, &denied)),

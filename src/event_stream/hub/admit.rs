@@ -22,11 +22,19 @@ pub(in crate::event_stream) enum Unavailable {
     Crowded,
     Draining,
     Stale,
+    /// Its user was revoked while the host was asked.
+    Revoked,
 }
 
 impl Unavailable {
     /// All of them, each at its own number.
-    pub(super) const ALL: [Self; 4] = [Self::Full, Self::Crowded, Self::Draining, Self::Stale];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Crowded,
+        Self::Draining,
+        Self::Stale,
+        Self::Revoked,
+    ];
 
     /// Its name in metrics and problem documents.
     pub(in crate::event_stream) fn name(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Unavailable {
             Self::Crowded => "address",
             Self::Draining => "draining",
             Self::Stale => "stale",
+            Self::Revoked => "revoked",
         }
     }
 }
@@ -46,14 +55,24 @@ impl Shared {
         Some(Address::of(source.identify(request).ip()))
     }
 
-    /// Adds a connection, unless there are too many or nothing feeds the hub.
+    /// Adds a connection, unless there are too many, nothing feeds the hub, or its user was revoked since
+    /// there were `revocations`.
     pub(in crate::event_stream) fn open(
         self: &Arc<Self>,
         opening: Opening,
         address: Option<Address>,
+        revocations: u64,
     ) -> Result<Connection, Unavailable> {
+        let who = opening.who.clone();
         let opened = self.admit(address);
         let opened = opened.and_then(|()| self.connect(opening, address));
+        // Its slot is there by now: whoever is revoked from here on is found in it.
+        let opened = opened.and_then(|connection| match who {
+            Some(who) if self.revocations.came_since(revocations, &who) => {
+                Err(Unavailable::Revoked)
+            }
+            _ => Ok(connection),
+        });
         if let Err(why) = opened {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
             self.meters.turned_away(why);
@@ -242,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_goes_to_another_task_may_end_the_one_that_it_came_from() {
         let (hub, _tailer) = hub().await;
-        let stream = hub.open(opening(), None).unwrap();
+        let stream = hub.open(opening(), None, 0).unwrap();
         let parks = |waker: &Waker| {
             while !matches!(
                 stream.with(|shard, slot| shard.poll(slot, waker)),

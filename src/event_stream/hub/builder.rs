@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::addresses::Addresses;
 use super::handle::EventHub;
 use super::reads::Reads;
+use super::revocations::Revocations;
 use super::ring::RingBounds;
 use super::shard::{Shard, Terms};
 use super::shared::{IDLE, NEVER, Settings, Shared, ticks};
@@ -183,6 +184,7 @@ impl<S: EventStore> EventHubBuilder<S> {
         let shared = Arc::new(Shared {
             shards,
             reads: Reads::new(Arc::clone(&store), self.reads),
+            revocations: Revocations::new(),
             store,
             addresses: addresses.map(|(_, most)| Mutex::new(Addresses::new(*most))),
             by_user: foldhash::fast::RandomState::default(),

@@ -45,9 +45,11 @@ impl EventHub {
 
     /// Ends the streams that were granted to `user`, and answers how many they were.
     ///
-    /// A client that reconnects is asked again: withdraw the right first, then revoke. It costs that
-    /// user's streams, however many others there are.
+    /// A client that reconnects is asked again: withdraw the right first, then revoke. A request about
+    /// which [`Authorize`](crate::event_stream::Authorize) is being asked meanwhile is told to come back,
+    /// since the answer may be of before. It costs that user's streams, however many others there are.
     pub fn revoke(&self, user: &str) -> usize {
+        self.shared.revocations.add(user);
         self.shared
             .each_shard(|shard, wakers| shard.end_of(user, Closing::Revoked, wakers))
             .into_iter()

@@ -23,6 +23,7 @@ mod handle;
 mod index;
 mod reads;
 mod replay;
+mod revocations;
 mod ring;
 mod shard;
 mod shared;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::addresses::Addresses;
 use super::reads::Reads;
+use super::revocations::Revocations;
 use super::ring::RingBounds;
 use super::shard::Shard;
 use super::slot::Closing;
@@ -24,6 +25,7 @@ pub(in crate::event_stream) struct Shared {
     pub(super) store: Arc<dyn DynStore>,
     pub(in crate::event_stream) settings: Settings,
     pub(in crate::event_stream) reads: Reads,
+    pub(in crate::event_stream) revocations: Revocations,
     /// Never locked together with a shard.
     pub(super) addresses: Option<Mutex<Addresses>>,
     pub(super) by_user: RandomState,

@@ -1,13 +1,17 @@
 //! How many streams there may be: in all, of one user, from one address; and how long one may stall.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bartizan::client::{ClientSource, PeerAddr};
-use bartizan::event_stream::{EventHub, EventHubBuilder, EventStream, Grant, MemoryStore};
+use bartizan::event_stream::{
+    Authorize, Denied, EventHub, EventHubBuilder, EventStream, Grant, MemoryStore, Verdict,
+};
 use http::Request;
 use http::request::Parts;
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use tower::{Layer, ServiceExt};
 
 use super::reader::{Answer, Reader, ask, read};
@@ -227,4 +231,65 @@ async fn revoking_a_user_ends_that_users_streams_and_no_others() {
         stream.end().await;
     }
     assert!(other.block().await.is_some());
+}
+
+/// Looks a right up, and takes its time to say what it found.
+struct Slow {
+    says: Arc<Semaphore>,
+}
+
+impl Authorize for Slow {
+    async fn open(&self, request: &Parts) -> Result<Grant, Denied> {
+        let grant = match request.uri.path() {
+            "/u1" => Grant::user("u1"),
+            _ => Grant::user("u2"),
+        };
+        self.says.acquire().await.unwrap().forget();
+        Ok(grant)
+    }
+
+    async fn recheck(&self, _: &Grant) -> Verdict {
+        let grant = Grant::user("u1");
+        self.says.acquire().await.unwrap().forget();
+        Verdict::Replace(grant)
+    }
+}
+
+/// A host that looked before the right was withdrawn grants it afterwards: the stream was not there yet
+/// to be ended, and stayed.
+#[tokio::test(start_paused = true)]
+async fn who_is_revoked_while_the_host_still_looks_gets_no_stream_and_no_one_elses_is_lost() {
+    let (_store, hub) = hub(|builder| builder).await;
+    let says = Arc::new(Semaphore::new(0));
+    let events = EventStream::new(hub.clone()).authorize(Slow {
+        says: Arc::clone(&says),
+    });
+    let ask = |uri: &'static str| {
+        let events = events.clone();
+        tokio::spawn(async move { ask(&events, uri, &[BROWSER]).await })
+    };
+    let (one, two) = (ask("/u1"), ask("/u2"));
+    settle().await;
+    assert_eq!(hub.revoke("u1"), 0);
+    says.add_permits(2);
+    let (status, body) = read(one.await.unwrap()).await;
+    assert_eq!((status, body.starts_with("retry: ")), (200, true));
+    let mut other = Reader::over(two.await.unwrap());
+    assert!(other.block().await.is_some());
+    assert_eq!((hub.stats().connections, hub.stats().turned_away), (1, 1));
+
+    // Asked again, it is as before.
+    says.add_permits(1);
+    let mut again = Reader::over(ask("/u1").await.unwrap());
+    assert!(again.block().await.is_some());
+    assert_eq!(hub.revoke("u1"), 1);
+
+    // And a recheck that makes u1's what was somebody else's.
+    while other.ready().is_some() {}
+    let reading = tokio::spawn(async move { while other.block().await.is_some() {} });
+    sleep(Duration::from_secs(16)).await;
+    assert_eq!(hub.revoke("u1"), 0);
+    says.add_permits(1);
+    let read = timeout(Duration::from_secs(1), reading).await;
+    read.expect("it ends at once").unwrap();
 }

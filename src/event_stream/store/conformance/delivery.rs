@@ -98,7 +98,7 @@ async fn open(hub: &EventHub, from: EventId) -> EventBody {
             ages: hub.shared.ages(),
             expires: hub.shared.expires(None),
         };
-        match hub.shared.open(opening, None) {
+        match hub.shared.open(opening, None, 0) {
             Ok(connection) => return EventBody::new(connection, None),
             Err(_) => pass().await,
         }
