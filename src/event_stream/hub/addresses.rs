@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use foldhash::fast::RandomState;
-
 use crate::client::Ipv6Prefix;
 
 /// Whom a stream is counted under: one IPv4 address, one IPv6 network, or all whose address is
@@ -22,7 +20,7 @@ impl Address {
 #[derive(Debug)]
 pub(super) struct Addresses {
     most: usize,
-    open: HashMap<Address, usize, RandomState>,
+    open: HashMap<Address, usize>,
 }
 
 impl Addresses {

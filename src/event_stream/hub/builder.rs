@@ -1,5 +1,6 @@
 //! How a hub is set up.
 
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -187,7 +188,7 @@ impl<S: EventStore> EventHubBuilder<S> {
             revocations: Revocations::new(),
             store,
             addresses: addresses.map(|(_, most)| Mutex::new(Addresses::new(*most))),
-            by_user: foldhash::fast::RandomState::default(),
+            by_user: RandomState::new(),
             connections: AtomicUsize::new(0),
             emptied: Notify::new(),
             opened: AtomicUsize::new(0),

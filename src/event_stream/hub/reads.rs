@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::Semaphore;
@@ -171,7 +170,7 @@ type Reading = BoxFuture<'static, Came>;
 struct UnderWay(Mutex<Answers>);
 
 /// Each under what it answers, with its number.
-type Answers = HashMap<Question, (u64, WeakShared<Reading>), RandomState>;
+type Answers = HashMap<Question, (u64, WeakShared<Reading>)>;
 
 impl UnderWay {
     fn lock(&self) -> MutexGuard<'_, Answers> {

@@ -1,11 +1,11 @@
 //! What all handles, connections and the tailer of one hub share.
 
+use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use super::addresses::Addresses;
