@@ -41,7 +41,7 @@ impl<T: Copy + PartialEq> Few<T> {
         }
     }
 
-    /// Removes `value`, if it is there.
+    /// Removes `value`, if it is there, after a search for it.
     pub(super) fn remove(&mut self, value: T) {
         if let Some(at) = self.as_slice().iter().position(|known| *known == value) {
             self.swap_remove(at);

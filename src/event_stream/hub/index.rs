@@ -6,12 +6,13 @@
 //! same topic; and so does ending all streams of one user.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use slab::Slab;
 
 use super::few::Few;
+use super::roll::Roll;
 use crate::event_stream::event::Address;
 use crate::event_stream::selector::{Names, Selector, Users};
 
@@ -22,12 +23,14 @@ type Map<K, V> = HashMap<K, V>;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     classes: Slab<Class>,
-    by_topic: Map<Arc<str>, Few<u32>>,
-    by_type: Map<Arc<str>, Few<u32>>,
+    /// By the digest of what its members have in common.
+    by_digest: Map<u64, u32>,
+    by_topic: Map<Arc<str>, Roll<u32>>,
+    by_type: Map<Arc<str>, Roll<u32>>,
     /// Classes that name neither type nor topic.
-    unnamed: Few<u32>,
+    unnamed: Roll<u32>,
     /// Who reads a user's private events, and whose streams are that user's.
-    by_user: Map<Arc<str>, Few<Posting>>,
+    by_user: Map<Arc<str>, Roll<Posting>>,
     /// By slot: its class, and its place among the members.
     places: Vec<(u32, u32)>,
     /// Classes that the rest of a burst passes over.
@@ -46,7 +49,6 @@ struct Key {
 #[derive(Debug)]
 struct Class {
     key: Key,
-    /// The key's digest: clients choose what they name, and could make keys that are alike up to the end.
     digest: u64,
     members: Few<u32>,
     /// All members have been told of so much of this burst that they look for the rest themselves.
@@ -55,7 +57,7 @@ struct Class {
 
 /// A connection under the name of a user: its slot, and why it is there. One list serves both ways
 /// of asking, since nearly every stream is one user's and reads that user's events.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Posting(u32);
 
 impl Posting {
@@ -109,7 +111,7 @@ impl Index {
 
     /// The connections that were granted to `user`.
     pub(super) fn owned(&self, user: &str) -> impl Iterator<Item = u32> {
-        let postings = self.by_user.get(user).map_or(&[][..], Few::as_slice);
+        let postings = self.by_user.get(user).map_or(&[][..], Roll::as_slice);
         postings
             .iter()
             .filter(|posting| posting.is(Posting::OWNED))
@@ -130,7 +132,7 @@ impl Index {
         let topic = event.topic.as_ref().and_then(|it| self.by_topic.get(it));
         let kind = self.by_type.get(&event.kind);
         let named = topic.into_iter().chain(kind).chain([&self.unnamed]);
-        for number in named.flat_map(Few::as_slice) {
+        for number in named.flat_map(Roll::as_slice) {
             let class = &mut self.classes[*number as usize];
             let audience = match event.user {
                 None => class.key.public,
@@ -148,7 +150,7 @@ impl Index {
             }
         }
         let own = event.user.as_ref().and_then(|user| self.by_user.get(user));
-        for posting in own.map_or(&[][..], Few::as_slice) {
+        for posting in own.map_or(&[][..], Roll::as_slice) {
             let slot = posting.slot();
             let class = &self.classes[self.class_of(slot) as usize];
             if posting.is(Posting::READS) && class.key.admits(event) {
@@ -171,16 +173,9 @@ impl Index {
             public: selector.public,
             everyone: selector.users == Users::Everyone,
         };
-        // All classes that name the same things are found under the first of these names.
-        let alike = match key.posted_under() {
-            Posted::Topics(names) => names.first().and_then(|name| self.by_topic.get(name)),
-            Posted::Types(names) => names.first().and_then(|name| self.by_type.get(name)),
-            Posted::Unnamed => Some(&self.unnamed),
-        };
         let digest = self.by_topic.hasher().hash_one(&key);
-        let same = |class: &Class| class.digest == digest && class.key == key;
-        let mut alike = alike.into_iter().flat_map(Few::as_slice);
-        if let Some(class) = alike.find(|class| same(&self.classes[**class as usize])) {
+        let known = self.by_digest.get(&digest);
+        if let Some(class) = known.filter(|class| self.classes[**class as usize].key == key) {
             return *class;
         }
         let members = Few::default();
@@ -190,6 +185,9 @@ impl Index {
             members,
             spent: false,
         });
+        // Of two classes with one digest, if that ever happens, the former is found no more, and serves
+        // those who are in it.
+        self.by_digest.insert(digest, index(class));
         self.post(index(class));
         index(class)
     }
@@ -206,7 +204,10 @@ impl Index {
     }
 
     fn drop_class(&mut self, class: u32) {
-        let Class { key, .. } = self.classes.remove(class as usize);
+        let Class { key, digest, .. } = self.classes.remove(class as usize);
+        if self.by_digest.get(&digest) == Some(&class) {
+            self.by_digest.remove(&digest);
+        }
         let (names, lists) = match key.posted_under() {
             Posted::Topics(names) => (names, &mut self.by_topic),
             Posted::Types(names) => (names, &mut self.by_type),
@@ -257,7 +258,7 @@ fn names<'a>(
     read.chain(elsewhere.map(|owner| (owner, Posting::OWNED)))
 }
 
-fn take_from<T: Copy + PartialEq>(map: &mut Map<Arc<str>, Few<T>>, name: &Arc<str>, value: T) {
+fn take_from<T: Copy + Eq + Hash>(map: &mut Map<Arc<str>, Roll<T>>, name: &Arc<str>, value: T) {
     if let Some(list) = map.get_mut(name) {
         list.remove(value);
         if list.is_empty() {
@@ -361,7 +362,7 @@ mod tests {
             for (slot, (selector, owner)) in live {
                 index.remove(slot, &selector, owner.as_ref());
             }
-            prop_assert!(index.classes.is_empty());
+            prop_assert!(index.classes.is_empty() && index.by_digest.is_empty());
             prop_assert!(index.by_topic.is_empty() && index.by_type.is_empty());
             prop_assert!(index.by_user.is_empty() && index.unnamed.is_empty());
         }

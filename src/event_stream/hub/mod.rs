@@ -25,6 +25,7 @@ mod reads;
 mod replay;
 mod revocations;
 mod ring;
+mod roll;
 mod shard;
 mod shared;
 mod slot;
