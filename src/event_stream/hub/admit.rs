@@ -197,7 +197,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
     use std::task::Wake;
 
     use futures::poll;
@@ -205,6 +205,7 @@ mod tests {
     use super::*;
     use crate::event_stream::event::NewEvent;
     use crate::event_stream::hub::shard::Step;
+    use crate::event_stream::hub::shared::SLICE;
     use crate::event_stream::hub::{EventHub, Tailer};
     use crate::event_stream::request::Start;
     use crate::event_stream::selector::Selector;
@@ -238,6 +239,47 @@ mod tests {
         let late = hub.connect(opening(), None);
         assert_eq!(late.err(), Some(Unavailable::Stale));
         assert_eq!(hub.connections.load(Ordering::Relaxed), 0);
+    }
+
+    /// Notes, when it is woken, how many streams have been ended by then.
+    struct Counts {
+        hub: Arc<Shared>,
+        ended: AtomicUsize,
+    }
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            let ended = self.hub.counts().ended.iter().sum::<u64>();
+            let ended = usize::try_from(ended).unwrap();
+            self.ended.fetch_min(ended, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_many_streams_lets_others_at_the_shard_in_between_and_forgets_none() {
+        let (hub, _tailer) = hub().await;
+        let most = 2 * SLICE + 9;
+        let streams: Vec<_> = (0..most)
+            .map(|_| hub.open(opening(), None, 0).unwrap())
+            .collect();
+        let counts = Arc::new(Counts {
+            hub: Arc::clone(&hub),
+            ended: AtomicUsize::new(usize::MAX),
+        });
+        let waker = Waker::from(Arc::clone(&counts));
+        for stream in &streams {
+            while !matches!(
+                stream.with(|shard, slot| shard.poll(slot, &waker)),
+                Step::Park(_)
+            ) {}
+        }
+        assert_eq!(hub.drain(), most);
+        assert_eq!(counts.ended.load(Ordering::Relaxed), SLICE);
+        assert_eq!(hub.drain(), 0);
+        for stream in &streams {
+            let step = stream.with(|shard, slot| shard.poll(slot, &waker));
+            assert!(matches!(step, Step::Close(..)), "{step:?}");
+        }
     }
 
     /// A task that only its wakers keep alive, as with small executors, and what it owned goes with it:

@@ -1,6 +1,7 @@
 //! What all handles, connections and the tailer of one hub share.
 
 use std::hash::RandomState;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -96,9 +97,26 @@ impl Shared {
 
     /// Ends all streams.
     pub(super) fn end(&self, why: Closing) -> usize {
-        self.each_shard(|shard, wakers| shard.end(why, wakers))
-            .into_iter()
-            .sum()
+        let mut ended = 0;
+        self.each_slice(|shard, places, wakers| ended += shard.end(places, why, wakers));
+        ended
+    }
+
+    /// Does something to all connections, and wakes whom that concerns. Others get at the shard in
+    /// between: who opens meanwhile may be passed over.
+    fn each_slice(&self, mut change: impl FnMut(&mut Shard, Range<usize>, &mut Vec<Waker>)) {
+        let mut wakers = Vec::new();
+        for at in 0..self.shards.len() {
+            for from in (0..).step_by(SLICE) {
+                let mut shard = self.lock(at);
+                if from >= shard.places() {
+                    break;
+                }
+                change(&mut shard, from..from + SLICE, &mut wakers);
+                drop(shard);
+                wakers.drain(..).for_each(Waker::wake);
+            }
+        }
     }
 
     /// Changes one shard after the other, and wakes whom that concerns after each lock is released.
@@ -160,9 +178,7 @@ impl Shared {
     /// How far the readers of all shards are behind.
     pub(super) fn lag(&self) -> Lag {
         let mut lag = Lag::default();
-        for at in 0..self.shards.len() {
-            lag.add(self.lock(at).lag());
-        }
+        self.each_slice(|shard, places, _| lag.add(shard.lag(places)));
         lag
     }
 
@@ -181,6 +197,9 @@ impl Shared {
         Some(self.settings.clock.now().since(heard))
     }
 }
+
+/// Connections that are looked at in one go: some tens of microseconds under the lock of their shard.
+pub(super) const SLICE: usize = 4096;
 
 /// `duration` in ticks, rounded up, and at least one.
 pub(super) fn ticks(duration: Duration) -> u32 {

@@ -1,18 +1,20 @@
 //! How far readers are behind.
 
+use std::ops::Range;
+
 use super::Shard;
 use crate::event_stream::hub::replay::HandOver;
 use crate::event_stream::hub::slot::State;
 use crate::event_stream::hub::stats::Lag;
 
 impl<H: HandOver> Shard<H> {
-    /// How far the readers of this shard are behind now: a look at every connection.
-    pub(in crate::event_stream::hub) fn lag(&self) -> Lag {
+    /// How far the readers in some places of this shard are behind now.
+    pub(in crate::event_stream::hub) fn lag(&self, places: Range<usize>) -> Lag {
         let mut lag = Lag::default();
         let Some(ring) = &self.ring else {
             return lag;
         };
-        for (_, slot) in &self.slots {
+        for slot in places.filter_map(|place| self.slots.get(place)) {
             let here = slot.settled().filter(|at| at.epoch() == ring.epoch());
             let Some(cursor) = here.filter(|_| slot.closing.is_none()) else {
                 continue;

@@ -1,5 +1,6 @@
 //! Connections come, change, and end: by themselves, by the host, by the clock.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -108,10 +109,23 @@ impl<H: HandOver> Shard<H> {
         ended.count()
     }
 
-    /// Ends all streams, and answers how many.
-    pub(crate) fn end(&mut self, why: Closing, wakers: &mut Vec<Waker>) -> usize {
+    /// All connections have a place below this.
+    pub(crate) fn places(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    /// Ends the streams in some places, and answers how many.
+    pub(crate) fn end(
+        &mut self,
+        places: Range<usize>,
+        why: Closing,
+        wakers: &mut Vec<Waker>,
+    ) -> usize {
         let mut ended = 0;
-        for (_, slot) in &mut self.slots {
+        for place in places {
+            let Some(slot) = self.slots.get_mut(place) else {
+                continue;
+            };
             ended += usize::from(slot.closing.is_none());
             wakers.extend(end(slot, why, self.wheel.now(), &mut self.counts));
         }
