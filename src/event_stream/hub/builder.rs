@@ -134,6 +134,11 @@ impl<S: EventStore> EventHubBuilder<S> {
 
     /// How many of the newest events are kept ready to be sent: 4,096 and 8 MiB, whichever is less.
     /// Readers who are farther behind are served from the store; with 0 all of them are.
+    ///
+    /// So a batch that is larger than the ring and published at once sends those to the store who do not
+    /// take its beginning before its end has come: in a burst that is nearly everybody. They lose nothing,
+    /// and those who want the same share their reads. Where such batches go to many, make the ring larger
+    /// than the largest.
     pub fn ring(mut self, events: usize, bytes: usize) -> Self {
         self.settings.ring.events = events;
         self.settings.ring.bytes = bytes;
