@@ -16,7 +16,7 @@ BEGIN
         type text NOT NULL
             CHECK (octet_length(type) BETWEEN 1 AND 128)
             CHECK (type !~ '[\u0001-\u001f\u007f-\u009f,]')
-            CHECK (type NOT IN ('reset', 'caught-up')),
+            CHECK (type NOT IN ('reset', 'caught-up', 'superseded')),
         for_user text,
         topic text,
         data text NOT NULL,
