@@ -75,11 +75,10 @@ impl<'a> Waiting<'a> {
         let answer = read.query_async::<Value>(&mut self.connection);
         let answer = timeout(BLOCK + GRACE, answer).await;
         let answer = answer.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-        if answer == Value::Nil {
-            return Ok(false);
-        }
+        let before = std::mem::take(&mut self.last);
         self.go_to_end().await?;
-        Ok(true)
+        // Also where nothing came: a log that was lost begins anew, and its ids may be smaller.
+        Ok(answer != Value::Nil || self.last != before)
     }
 
     /// A burst is one hint: the next wait begins at its end.

@@ -331,4 +331,17 @@ async fn whoever_waits_hears_of_an_append_and_of_what_came_while_the_server_was_
     timeout(DEADLINE, hints.next()).await.unwrap().unwrap();
     drop(hints);
     timeout(DEADLINE, other.next()).await.unwrap().unwrap();
+
+    // A log that is lost meanwhile begins anew, by a clock that may be behind.
+    let mut connection = manage(&server).await;
+    let key = "bartizan:events";
+    for words in [
+        &["DEL", key][..],
+        &["XADD", key, "5-1", "type", "x", "data", ""],
+    ] {
+        let mut command = ::redis::Cmd::new();
+        command.arg(words);
+        command.query_async::<()>(&mut connection).await.unwrap();
+    }
+    timeout(DEADLINE, other.next()).await.unwrap().unwrap();
 }
