@@ -30,6 +30,8 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
+mod strangers;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod witness;
 
 /// A log of events that can be read from any place: the host's repository, or [`MemoryStore`].

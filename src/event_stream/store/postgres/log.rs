@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
 use sqlx::{AssertSqlSafe, Executor, Row};
 
+use super::held::{Held, News};
 use super::listen;
 use super::prune::Keep;
 use super::row::{Found, Place, epoch, number, place};
 use super::sql::{DEFAULT_TABLE, Order, Statements};
 use crate::backend::Deadline;
+use crate::clock::Clock;
 use crate::config::ConfigError;
 use crate::event_stream::event::NewEvent;
 use crate::event_stream::id::{EventId, Position};
 use crate::event_stream::selector::Selector;
+use crate::event_stream::store::strangers::Strangers;
 use crate::event_stream::store::witness::Witness;
 use crate::event_stream::store::{Bounds, EventStore, Page, Read};
 use crate::trace::emit;
@@ -35,9 +39,9 @@ use crate::trace::emit;
 ///    skipped.
 /// 2. So a transaction that writes for long delays all events that come after it, whatever it
 ///    writes and in whichever database of the server, and a prepared one until it is finished. They
-///    come once it has ended. `idle_in_transaction_session_timeout` bounds it; `SELECT pid,
-///    xact_start, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY
-///    age(backend_xid) DESC` names it.
+///    come once it has ended; [`held_back`](Self::held_back) and, after 10 s, a warning tell of it.
+///    `idle_in_transaction_session_timeout` bounds it; `SELECT pid, xact_start, query FROM
+///    pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY age(backend_xid) DESC` names it.
 /// 3. The order is that of transaction numbers, and of writing within one.
 /// 4. A page is one statement on one connection of the pool, which is given back at once. Types,
 ///    topics and users are part of it, each with an index. Nothing is held between reads but the
@@ -74,7 +78,8 @@ use crate::trace::emit;
 ///   those who read them are told. A fail-over is told as well, since a standby that lagged has
 ///   lost events.
 /// - *Replicas*: the pool must lead to the primary. A standby refuses the reads, which counts as an
-///   outage.
+///   outage. Logical replication copies the numbers of the publisher's transactions, which mean nothing
+///   elsewhere: read at the publisher.
 /// - *PgBouncer*: session mode, or transaction mode from 1.21 with `max_prepared_statements`. There
 ///   `LISTEN` needs [a connection past it](Self::listen_by); polling, the default, does not.
 /// - *Time limits*: a read gives up after [`patience`](Self::patience) and closes its connection.
@@ -116,6 +121,8 @@ pub struct PostgresStore {
     listener: Option<PgConnectOptions>,
     patience: Duration,
     witness: Arc<Witness>,
+    strangers: Arc<Strangers>,
+    held: Arc<Held>,
 }
 
 impl PostgresStore {
@@ -129,6 +136,8 @@ impl PostgresStore {
             listener: None,
             patience: Duration::from_secs(5),
             witness: Arc::default(),
+            strangers: Arc::default(),
+            held: Arc::default(),
         }
     }
 
@@ -243,6 +252,15 @@ impl PostgresStore {
         Ok(EventId::new(epoch(row.try_get(2)?), place.position()))
     }
 
+    /// For how long events that are committed have waited for one transaction that is older than they
+    /// and still runs, by the last read; `None` while none wait. For a status page, or a probe.
+    ///
+    /// After 10 s it is logged as a warning, with the number of the transaction.
+    #[must_use]
+    pub fn held_back(&self) -> Option<Duration> {
+        self.held.back_for(Clock::new().now())
+    }
+
     /// Starts a new epoch: every client is told that the log is not the one it has read.
     ///
     /// For whoever has set the server's disk back, or changed the log by hand. From elsewhere:
@@ -257,10 +275,22 @@ impl PostgresStore {
     }
 
     async fn renew(&self, found: &Found) -> sqlx::Result<()> {
-        let statement = sqlx::query(AssertSqlSafe(self.statements.renew()));
-        let statement = statement.bind(number(found.sight.bounds.epoch()));
-        statement.execute(&self.pool).await?;
-        Ok(())
+        let statement = sqlx::query(AssertSqlSafe(self.statements.renew()))
+            .bind(number(found.sight.bounds.epoch()));
+        let (mut connection, deadline) = self.connection().await?;
+        // Whoever holds the log's row may hold it for long.
+        match deadline.bound(statement.execute(&mut *connection)).await {
+            Some(renewed) => renewed.map(drop),
+            None => Err(late(connection)),
+        }
+    }
+
+    /// One of the pool, for as long as a read may take.
+    async fn connection(&self) -> sqlx::Result<(PoolConnection<Postgres>, Deadline)> {
+        let deadline = Deadline::after(self.patience);
+        let acquired = deadline.bound(self.pool.acquire()).await;
+        let connection = acquired.ok_or(sqlx::Error::PoolTimedOut)??;
+        Ok((connection, deadline))
     }
 
     async fn look(&self) -> sqlx::Result<Found> {
@@ -289,6 +319,7 @@ impl PostgresStore {
             found = self.ask(newest, cursor, selector, order, limit).await?;
         }
         self.witness.saw(found.sight.bounds.head());
+        self.tell(&found);
         Ok(found)
     }
 
@@ -320,16 +351,25 @@ impl PostgresStore {
             .bind(names(selector.users()))
             .bind(newest.tx)
             .bind(newest.id);
-        let deadline = Deadline::after(self.patience);
-        let acquired = deadline.bound(self.pool.acquire()).await;
-        let mut connection = acquired.ok_or(sqlx::Error::PoolTimedOut)??;
-        let answered = deadline.bound(statement.fetch_all(&mut *connection)).await;
-        let Some(rows) = answered else {
-            // What hangs must not take the host's connections, one read after the other.
-            connection.close_on_drop();
-            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
-        };
-        Found::read(&rows?, limit)
+        let (mut connection, deadline) = self.connection().await?;
+        match deadline.bound(statement.fetch_all(&mut *connection)).await {
+            Some(rows) => Found::read(&rows?, limit, &self.strangers),
+            None => Err(late(connection)),
+        }
+    }
+
+    /// Says what the log waits for, once it has waited for long.
+    fn tell(&self, found: &Found) {
+        match self.held.saw(found.held_by, Clock::new().now()) {
+            None => {}
+            Some(News::Held(transaction)) => emit!(
+                warn,
+                { transaction = transaction },
+                "events that are committed wait for an older transaction that has not ended: look for its \
+                 number in pg_stat_activity.backend_xid and pg_prepared_xacts"
+            ),
+            Some(News::Over) => emit!(info, {}, "the transaction that events waited for has ended"),
+        }
     }
 }
 
@@ -371,6 +411,12 @@ impl EventStore for PostgresStore {
         let channel = || self.statements.table().to_owned();
         listen::hints(self.notify.then(|| (options(), channel())))
     }
+}
+
+/// What hangs must not take the host's connections, one read after the other.
+fn late(mut connection: PoolConnection<Postgres>) -> sqlx::Error {
+    connection.close_on_drop();
+    io::Error::from(io::ErrorKind::TimedOut).into()
 }
 
 impl fmt::Debug for PostgresStore {

@@ -2,6 +2,7 @@
 
 pub use self::log::PostgresStore;
 
+mod held;
 mod listen;
 mod log;
 mod prune;

@@ -6,8 +6,8 @@ use sqlx::postgres::PgRow;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::store::Bounds;
+use crate::event_stream::store::strangers::Strangers;
 use crate::event_stream::store::witness::Sight;
-use crate::trace::emit;
 
 /// A place in the log: the writing transaction, and the number within it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -41,7 +41,8 @@ mod column {
     pub(super) const HEAD: usize = 4;
     pub(super) const CURSOR_STANDS: usize = 6;
     pub(super) const NEWEST_STANDS: usize = 7;
-    pub(super) const EVENT: usize = 8;
+    pub(super) const HELD_BY: usize = 8;
+    pub(super) const EVENT: usize = 9;
 }
 
 /// What a read found: of which log, what of it, and how many rows that were.
@@ -50,13 +51,15 @@ pub(super) struct Found {
     pub(super) sight: Sight,
     /// Whether the log is where it was when its epoch began.
     pub(super) unmoved: bool,
+    /// The transaction that events wait for which are committed, if some do.
+    pub(super) held_by: Option<i64>,
     pub(super) events: Vec<Event>,
     /// Where the last row stands, if there were as many as were asked for.
     pub(super) full: Option<EventId>,
 }
 
 impl Found {
-    pub(super) fn read(rows: &[PgRow], limit: usize) -> sqlx::Result<Self> {
+    pub(super) fn read(rows: &[PgRow], limit: usize, strangers: &Strangers) -> sqlx::Result<Self> {
         let log = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let epoch = epoch(log.try_get(column::EPOCH)?);
         let floor = place(log, column::FLOOR)?.unwrap_or(Place { tx: 0, id: 0 });
@@ -77,16 +80,13 @@ impl Found {
             match content(row)? {
                 Some(content) => events.push(Event::new(id, content)),
                 // The table refuses such a type; one row must not end the log for everybody.
-                None => emit!(
-                    warn,
-                    { event = id },
-                    "an event of the log is none, and is left out"
-                ),
+                None => drop(strangers.met(id)),
             }
         }
         Ok(Self {
             sight,
             unmoved: log.try_get::<Option<bool>, _>(column::UNMOVED)? == Some(true),
+            held_by: log.try_get(column::HELD_BY)?,
             events,
             full: last.filter(|_| rows.len() >= limit),
         })

@@ -71,6 +71,7 @@ impl Statements {
                 head.tx AS head_tx, head.id AS head_id,
                 EXISTS (SELECT FROM {table} WHERE tx = $1 AND id = $2) AS cursor_stands,
                 EXISTS (SELECT FROM {table} WHERE tx = $7 AND id = $8) AS newest_stands,
+                CASE WHEN (SELECT max(tx) FROM {table}) >= log.horizon THEN log.horizon END AS held_by,
                 found.tx, found.id, found.type, found.for_user, found.topic, found.data
             FROM log LEFT JOIN head ON true LEFT JOIN (
                 SELECT * FROM ({legs}) AS legs ORDER BY tx {direction}, id {direction} LIMIT $3

@@ -17,6 +17,7 @@ use crate::backend::Deadline;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::selector::Selector;
+use crate::event_stream::store::strangers::Strangers;
 use crate::event_stream::store::witness::{Sight, Witness};
 use crate::event_stream::store::{Bounds, EventStore, Page, Read};
 use crate::trace::emit;
@@ -101,6 +102,7 @@ pub struct RedisStore<C> {
     patience: Duration,
     scripts: Arc<Scripts>,
     witness: Arc<Witness>,
+    strangers: Arc<Strangers>,
 }
 
 impl<C> RedisStore<C> {
@@ -115,6 +117,7 @@ impl<C> RedisStore<C> {
             patience: Duration::from_secs(5),
             scripts: Arc::new(Scripts::new()),
             witness: Arc::default(),
+            strangers: Arc::default(),
         }
     }
 
@@ -223,6 +226,15 @@ where
         self.renew(&sight).await
     }
 
+    /// One entry must not end the log for everybody.
+    fn event(&self, id: EventId, values: &[Vec<u8>]) -> Option<Event> {
+        let event = reply::event(id, values);
+        if event.is_none() {
+            self.strangers.met(id);
+        }
+        event
+    }
+
     /// Milliseconds after which an event may go.
     fn age(&self) -> u64 {
         u64::try_from(self.keep_for.as_millis()).unwrap_or(u64::MAX)
@@ -310,7 +322,10 @@ where
         let mut last = cursor;
         for (at, values) in entries.iter().skip(usize::from(sight.cursor_stands)) {
             last = EventId::new(cursor.epoch(), position(at)?);
-            events.extend(reply::event(last, values).filter(|event| selector.matches(event)));
+            events.extend(
+                self.event(last, values)
+                    .filter(|event| selector.matches(event)),
+            );
             if events.len() >= limit {
                 return Ok(Read::Page(Page::new(events, last)));
             }
@@ -326,7 +341,7 @@ where
         let mut events: Vec<Event> = Vec::new();
         while events.len() < limit {
             for (at, values) in &entries {
-                let event = reply::event(EventId::new(epoch, position(at)?), values);
+                let event = self.event(EventId::new(epoch, position(at)?), values);
                 events.extend(event.filter(|event| selector.matches(event)));
             }
             let Some((oldest, _)) = entries.last() else {
@@ -403,45 +418,4 @@ const LEAST_SCANNED: usize = 256;
 const RECENT_SCANNED: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use redis::{Cmd, Pipeline, RedisFuture, Value};
-
-    use super::*;
-
-    /// A server with much to prune, to which others append three entries between two questions: nearly
-    /// for ever. It counts the questions.
-    #[derive(Clone)]
-    struct Growing(Arc<AtomicU64>);
-
-    impl ConnectionLike for Growing {
-        fn req_packed_command<'a>(&'a mut self, _: &'a Cmd) -> RedisFuture<'a, Value> {
-            let pruned = match self.0.fetch_add(1, Ordering::Relaxed) {
-                0..8 => PRUNED.cast_signed(),
-                8..10_000 => 3,
-                _ => 0,
-            };
-            Box::pin(async move { Ok(Value::Int(pruned)) })
-        }
-
-        fn req_packed_commands<'a>(
-            &'a mut self,
-            _: &'a Pipeline,
-            _: usize,
-            _: usize,
-        ) -> RedisFuture<'a, Vec<Value>> {
-            unreachable!("the store sends no pipelines")
-        }
-
-        fn get_db(&self) -> i64 {
-            0
-        }
-    }
-
-    #[tokio::test]
-    async fn pruning_ends_although_others_append_without_end() {
-        let store = RedisStore::new(Growing(Arc::default()));
-        assert_eq!(store.prune().await.unwrap(), 8 * PRUNED + 3);
-    }
-}
+mod tests;

@@ -5,7 +5,6 @@ use redis::{ErrorKind, RedisError};
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::store::Bounds;
-use crate::trace::emit;
 
 /// An entry of the stream: its id, and its fields and their values in turn.
 pub(super) type Entry = (String, Vec<Vec<u8>>);
@@ -87,16 +86,7 @@ pub(super) fn event(id: EventId, values: &[Vec<u8>]) -> Option<Event> {
         }
         Some(content)
     };
-    let content = content();
-    if content.is_none() {
-        // One entry must not end the log for everybody.
-        emit!(
-            warn,
-            { event = id },
-            "an entry of the log is no event, and is left out"
-        );
-    }
-    content.map(|content| Event::new(id, content))
+    content().map(|content| Event::new(id, content))
 }
 
 fn unexpected() -> RedisError {

@@ -319,6 +319,7 @@ async fn what_cannot_be_an_event_is_refused_by_the_table() {
         ("U&'a\\0085b'", false),
         ("'reset'", false),
         ("'caught-up'", false),
+        ("'superseded'", false),
         ("repeat('x', 129)", false),
         ("repeat('x', 128)", true),
         ("'bestellung.größe'", true),
@@ -454,6 +455,49 @@ async fn a_read_gives_up_on_a_server_that_stands_still_and_leaves_the_pool_whole
     for _ in 0..3 {
         held.push(timeout(DEADLINE, pool.acquire()).await.unwrap().unwrap());
     }
+}
+
+#[tokio::test]
+async fn events_that_wait_for_an_older_transaction_are_told() {
+    let logs = Logs::start().await;
+    let store = logs.fresh().await;
+    let waits = async |wanted: bool| {
+        let told = until(|| async {
+            store.bounds().await.unwrap();
+            (store.held_back().is_some() == wanted).then_some(())
+        });
+        told.await
+            .expect("what waits is told, and what waits no more");
+    };
+    append(&store, event("read")).await;
+    waits(false).await;
+    // It writes elsewhere, or not at all yet: it has its number.
+    let mut idle = logs.pool.begin().await.unwrap();
+    idle.execute("SELECT pg_current_xact_id()").await.unwrap();
+    store.bounds().await.unwrap();
+    assert_eq!(store.held_back(), None, "nothing waits");
+    store.append(event("waits")).await.unwrap();
+    waits(true).await;
+    idle.rollback().await.unwrap();
+    waits(false).await;
+}
+
+/// Whoever holds the log's row, as one who deletes by hand in a transaction that goes on, held the tailer
+/// for as long.
+#[tokio::test]
+async fn a_new_epoch_that_has_to_wait_is_given_up_and_tried_again() {
+    let logs = Logs::start().await;
+    let store = logs.fresh().await.patience(SILENCE);
+    let mut holder = logs.pool.begin().await.unwrap();
+    holder
+        .execute("SELECT FROM log_0_log FOR UPDATE")
+        .await
+        .unwrap();
+    let renewed = timeout(DEADLINE, store.new_epoch()).await;
+    assert!(renewed.unwrap().is_err());
+    holder.rollback().await.unwrap();
+    let renewed = until(|| async { store.new_epoch().await.ok() });
+    renewed.await.unwrap();
 }
 
 /// A standby may lag, and what it becomes may lack what clients have seen.
