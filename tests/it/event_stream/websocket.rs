@@ -225,6 +225,22 @@ async fn a_broken_handshake_is_told_what_is_wrong_and_other_requests_get_what_th
         assert!(problem["detail"].is_string());
     }
     assert_eq!(hub.stats().turned_away, 0);
+    // What else a client offers is not taken up, and so it is not named.
+    let mut connection = serve(&events, 4096);
+    let mut head = "GET / HTTP/1.1\r\n".to_owned();
+    for (name, value) in HANDSHAKE.iter().chain(&[
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("sec-websocket-protocol", "chat, superchat"),
+    ]) {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(b"\r\n").await.unwrap();
+    let mut answer = vec![0; 2048];
+    let read = connection.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    assert!(!answer.contains("extensions") && !answer.contains("protocol:"));
     for (events, upgrade) in [(&plain, "websocket"), (&events, "h2c"), (&events, "")] {
         let answer = shake(events, "/", &[("upgrade", upgrade)]).await;
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -359,8 +375,24 @@ async fn what_a_client_may_not_send_is_told_and_ends_it() {
             .concat(),
             1009,
         ),
-        // Good-bye, with a code and without; the answer repeats the code.
+        // A new message in the middle of another, and a character that its parts leave incomplete.
+        (
+            [masked(b"\x01\x81", b"a"), masked(b"\x81\x81", b"b")].concat(),
+            1002,
+        ),
+        (
+            [masked(b"\x01\x81", b"\xc3"), masked(b"\x80\x80", b"")].concat(),
+            1007,
+        ),
+        // A good-bye of half a code, with codes that are not for the wire, and in words that are no text.
+        (masked(b"\x88\x81", b"\x03"), 1002),
+        (masked(b"\x88\x82", &999_u16.to_be_bytes()), 1002),
+        (masked(b"\x88\x82", &1005_u16.to_be_bytes()), 1002),
+        (masked(b"\x88\x82", &1006_u16.to_be_bytes()), 1002),
+        (masked(b"\x88\x83", b"\x03\xe8\xff"), 1007),
+        // One with a code, which the answer repeats.
         (masked(b"\x88\x82", &1000_u16.to_be_bytes()), 1000),
+        (masked(b"\x88\x82", &4999_u16.to_be_bytes()), 4999),
     ] {
         match answer_to(&events, &bytes).await {
             Heard::Close(found, _) => assert_eq!(found, code, "{bytes:x?}"),
@@ -382,8 +414,16 @@ async fn chatter_is_ignored_and_pings_are_answered() {
     }
     store.append(event("a", "heard")).unwrap();
     assert_eq!(socket.event().await["data"], "heard");
+    // A ping between the parts of a message, of which one is empty and one ends within a character.
     let mut connection = raw(serve(&with_sockets(public().await.2), 64 * 1024)).await;
-    connection.write_all(b"\x89\x82\0\0\0\0hi").await.unwrap();
+    for part in [
+        &b"\x01\x81\0\0\0\0\xc3"[..],
+        b"\x00\x80\0\0\0\0",
+        b"\x89\x82\0\0\0\0hi",
+        b"\x80\x81\0\0\0\0\xa9",
+    ] {
+        connection.write_all(part).await.unwrap();
+    }
     let mut heard = Vec::new();
     while !heard.ends_with(b"\x8a\x02hi") {
         heard.push(connection.read_u8().await.unwrap());
