@@ -124,7 +124,7 @@ impl Grant {
     }
 
     /// Ends the stream after `lifetime`: when the token that opened it expires. The client
-    /// reconnects, and is asked again.
+    /// reconnects, and is asked again. With nothing left it shows nothing; better is to deny it.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self

@@ -290,8 +290,10 @@ impl EventBody {
                 let expires = self.connection.hub.expires(grant.lifetime());
                 let who = grant.who().cloned();
                 let hub = &self.connection.hub;
-                self.connection
+                let ended = self
+                    .connection
                     .with(|shard, slot| shard.reselect(slot, selector, who, expires));
+                drop(ended);
                 let who = grant.who();
                 if who.is_some_and(|who| hub.revocations.came_since(revocations, who)) {
                     drop(self.connection.with(|shard, slot| shard.revoke(slot)));

@@ -71,11 +71,13 @@ impl Shared {
             .saturating_add(ticks(rand::between(most.mul_f64(0.8), most)))
     }
 
-    /// The tick at which what is granted now expires.
+    /// The tick at which what is granted now expires: the first of all where nothing is left of it.
     pub(in crate::event_stream) fn expires(&self, lifetime: Option<Duration>) -> u32 {
-        lifetime.map_or(u32::MAX, |lifetime| {
-            self.tick().saturating_add(ticks(lifetime))
-        })
+        match lifetime {
+            None => u32::MAX,
+            Some(Duration::ZERO) => 0,
+            Some(lifetime) => self.tick().saturating_add(ticks(lifetime)),
+        }
     }
 
     /// The reconnection time that a stream is told: spread, so that clients do not come in step.

@@ -19,6 +19,7 @@ mod long_poll;
 mod observed;
 mod reader;
 mod respond;
+mod rights;
 mod socket;
 mod stacks;
 mod transports;

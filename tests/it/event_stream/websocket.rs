@@ -20,7 +20,7 @@ use super::reader::{Answer, Reader, ask, read};
 use super::socket::{Heard, Socket, answer_to, raw, serve, serve_with, with_sockets};
 use super::{event, feed, public, settle};
 
-const HANDSHAKE: [(&str, &str); 5] = [
+pub(super) const HANDSHAKE: [(&str, &str); 5] = [
     ("host", "test"),
     ("connection", "upgrade"),
     ("upgrade", "websocket"),

@@ -21,6 +21,9 @@ impl<H: HandOver> Shard<H> {
         self.slot_generation = self.slot_generation.wrapping_add(1);
         let mut slot = Slot::new(opening, self.slot_generation, now);
         slot.due = now.saturating_add(self.terms.keep_alive).min(slot.ends());
+        if slot.ends() <= now {
+            end(&mut slot, Closing::Age, now, &mut self.counts);
+        }
         let entry = self.slots.vacant_entry();
         let id = index(entry.key());
         self.index.insert(id, &slot.selector, slot.who.as_ref());
@@ -62,17 +65,16 @@ impl<H: HandOver> Shard<H> {
         Some(slot)
     }
 
-    /// Puts a connection under another selector, from the next event on.
+    /// Puts a connection, which is being polled, under another selector, from the next event on; or ends it,
+    /// if that is what its grant comes to. What is returned is as in [`revoke`](Self::revoke).
     pub(crate) fn reselect(
         &mut self,
         id: u32,
         selector: Selector,
         who: Option<Arc<str>>,
         expires: u32,
-    ) {
-        let Some(slot) = self.slots.get_mut(id as usize) else {
-            return;
-        };
+    ) -> Option<Waker> {
+        let slot = self.slots.get_mut(id as usize)?;
         if let (State::Parked, Some(ring)) = (slot.state, &self.ring) {
             slot.cursor = H::seen_while_parked(slot.cursor, ring.head());
         }
@@ -88,6 +90,10 @@ impl<H: HandOver> Shard<H> {
             slot.due = slot.ends();
             self.wheel.file(id, slot.generation, slot.due);
         }
+        let now = self.wheel.now();
+        (slot.ends() <= now)
+            .then(|| end(slot, Closing::Age, now, &mut self.counts))
+            .flatten()
     }
 
     /// Ends one connection, which is being polled: what it was granted no longer holds. What is returned

@@ -167,7 +167,8 @@ fn what_was_listed_under_a_former_selector_is_not_sent() {
     let mut shard = shard(64);
     let slot = open(&mut shard, Selector::public().only_users(["u"]));
     publish(&mut shard, 11..=12, &event("a").for_user("u"));
-    shard.reselect(slot, Selector::public(), None, u32::MAX);
+    let ended = shard.reselect(slot, Selector::public(), None, u32::MAX);
+    assert!(ended.is_none());
     publish(&mut shard, 13..=13, &event("a"));
     assert_eq!(data(&mut shard, slot), ["13"]);
     assert_eq!(publish(&mut shard, 14..=14, &event("a").for_user("u")), 0);
