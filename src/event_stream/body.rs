@@ -272,7 +272,7 @@ impl EventBody {
         Some(work)
     }
 
-    /// Carries out what the host said of the stream. No answer in time is taken as a no.
+    /// Carries out what the host said of the stream.
     fn judge(&mut self, mut watch: Box<Watch>, verdict: Option<Verdict>, revocations: u64) {
         let replaced = match verdict {
             Some(Verdict::Keep) => {
@@ -280,10 +280,11 @@ impl EventBody {
                 return;
             }
             // What it still holds was read under the former grant: its client comes back for it.
-            Some(Verdict::Replace(grant)) if !self.holds_frames() => {
-                watch.select(&grant).map(|to| (grant, to))
-            }
-            Some(Verdict::Replace(_) | Verdict::End) | None => None,
+            Some(Verdict::Replace(_)) if self.holds_frames() => return self.end(Closing::Age),
+            Some(Verdict::Replace(grant)) => watch.select(&grant).map(|to| (grant, to)),
+            Some(Verdict::End) => None,
+            // No answer in time is no yes; nor is it a no, which would be asked for no more.
+            None => return self.end(Closing::Age),
         };
         match replaced {
             Some((grant, selector)) => {
@@ -296,13 +297,17 @@ impl EventBody {
                 drop(ended);
                 let who = grant.who();
                 if who.is_some_and(|who| hub.revocations.came_since(revocations, who)) {
-                    drop(self.connection.with(|shard, slot| shard.revoke(slot)));
+                    self.end(Closing::Age);
                 }
                 watch.grant = grant;
                 self.watch = Some(watch);
             }
-            None => drop(self.connection.with(|shard, slot| shard.revoke(slot))),
+            None => self.end(Closing::Revoked),
         }
+    }
+
+    fn end(&self, why: Closing) {
+        drop(self.connection.with(|shard, slot| shard.end_one(slot, why)));
     }
 
     fn farewell(&self, why: Closing, cursor: Option<EventId>) -> Bytes {

@@ -1,6 +1,6 @@
 //! Who sees what, and what is left of a stream, when the host's code or the client's timing is at its worst.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use tower::ServiceExt;
 
 use super::reader::{Reader, ask, read};
-use super::socket::{Socket, serve_with, with_sockets};
+use super::socket::{Heard, Socket, serve, serve_with, with_sockets};
 use super::websocket::HANDSHAKE;
 use super::{event, feed, opened, settle};
 
@@ -117,6 +117,47 @@ async fn a_recheck_that_finds_a_grant_expired_lets_nothing_more_out() {
     }
     assert_eq!(found, [""; 0]);
     assert_eq!(hub.stats().ended, 1);
+}
+
+/// Answers a recheck with the same grant again, or not at all.
+struct Rechecks {
+    answers: bool,
+}
+
+impl Authorize for Rechecks {
+    async fn open(&self, request: &Parts) -> Result<Grant, Denied> {
+        let _ = request;
+        Ok(Grant::user("u1"))
+    }
+
+    async fn recheck(&self, grant: &Grant) -> Verdict {
+        match self.answers {
+            true => Verdict::Replace(grant.clone()),
+            false => pending().await,
+        }
+    }
+}
+
+/// A socket that is closed with 1008 does not come back: that is for those who may not.
+#[tokio::test(start_paused = true)]
+async fn a_socket_whose_recheck_takes_too_long_or_comes_to_another_grant_too_late_comes_back() {
+    for answers in [true, false] {
+        let store = MemoryStore::new();
+        let hub = feed(EventHub::builder(store.clone()).ring(1, 1 << 20));
+        let old = store.append(event("a", "old")).unwrap();
+        for _ in 0..100 {
+            store.append(event("a", &"x".repeat(9_000))).unwrap();
+        }
+        settle().await;
+        let events = with_sockets(EventStream::new(hub).authorize(Rechecks { answers }));
+        let query = format!("?last_event_id={old}");
+        // It does not read for as long as the recheck has been due, and holds what was read for it.
+        let mut socket = Socket::over(serve(&events, 4096), &query).await;
+        sleep(Duration::from_secs(16)).await;
+        let (last, close) = socket.end().await;
+        assert!(last.unwrap()["retry"].is_number());
+        assert_eq!(close, Heard::Close(1001, "age".to_owned()), "{answers}");
+    }
 }
 
 /// Panics where the test says so.

@@ -66,7 +66,7 @@ impl<H: HandOver> Shard<H> {
     }
 
     /// Puts a connection, which is being polled, under another selector, from the next event on; or ends it,
-    /// if that is what its grant comes to. What is returned is as in [`revoke`](Self::revoke).
+    /// if that is what its grant comes to. What is returned is as in [`end_one`](Self::end_one).
     pub(crate) fn reselect(
         &mut self,
         id: u32,
@@ -96,11 +96,11 @@ impl<H: HandOver> Shard<H> {
             .flatten()
     }
 
-    /// Ends one connection, which is being polled: what it was granted no longer holds. What is returned
-    /// need not be woken, and is dropped after the lock is released.
-    pub(crate) fn revoke(&mut self, id: u32) -> Option<Waker> {
+    /// Ends one connection, which is being polled. What is returned need not be woken, and is dropped after
+    /// the lock is released.
+    pub(crate) fn end_one(&mut self, id: u32, why: Closing) -> Option<Waker> {
         let slot = self.slots.get_mut(id as usize)?;
-        end(slot, Closing::Revoked, self.wheel.now(), &mut self.counts)
+        end(slot, why, self.wheel.now(), &mut self.counts)
     }
 
     /// Ends the streams that were granted to `who`, and answers how many.
