@@ -44,8 +44,8 @@ use crate::trace::emit;
 ///    pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY age(backend_xid) DESC` names it.
 /// 3. The order is that of transaction numbers, and of writing within one.
 /// 4. A page is one statement on one connection of the pool, which is given back at once. Types,
-///    topics and users are part of it, each with an index. Nothing is held between reads but the
-///    optional listener.
+///    topics and users are part of it, each with an index; of a topic or a user, types are looked for
+///    among its events. Nothing is held between reads but the optional listener.
 /// 5. Cursors that stand where no event is, are answered as gone. The epoch changes by itself when
 ///    the log is read from another cluster, another timeline or another table than before, which is
 ///    what a restored backup, a restored dump and a promoted standby look like; when the table is
