@@ -367,4 +367,39 @@ mod tests {
             prop_assert!(index.by_user.is_empty() && index.unnamed.is_empty());
         }
     }
+
+    /// More than a short list holds, of classes under one name and of streams of one user.
+    #[test]
+    fn a_crowd_that_is_alike_in_all_but_one_name_is_found_and_forgotten_one_by_one() {
+        let mut index = Index::default();
+        let user: Arc<str> = "u".into();
+        let selectors: Vec<_> = (0..300)
+            .map(|n| {
+                let selector = Selector::public().only_users([Arc::clone(&user)]);
+                selector.only_topics(["all".to_owned(), format!("own {}", n / 2)])
+            })
+            .collect();
+        let mut live: Vec<u32> = (0..300).collect();
+        for (slot, selector) in (0..).zip(&selectors) {
+            index.insert(slot, selector, Some(&user));
+        }
+        assert_eq!(index.classes.len(), 150);
+        let event = |topic: &str| NewEvent::text("a", "").unwrap().topic(topic);
+        while !live.is_empty() {
+            for of in [event("all"), event("all").for_user("u")] {
+                let mut found = Vec::new();
+                index.recipients(&of.into_address(), |slot| {
+                    found.push(slot);
+                    false
+                });
+                found.sort_unstable();
+                assert_eq!(found, live);
+            }
+            assert_eq!(index.owned("u").count(), live.len());
+            let slot = live.remove(live.len() / 3);
+            index.remove(slot, &selectors[slot as usize], Some(&user));
+        }
+        assert!(index.classes.is_empty() && index.by_digest.is_empty());
+        assert!(index.by_topic.is_empty() && index.by_user.is_empty());
+    }
 }
