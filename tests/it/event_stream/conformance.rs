@@ -40,6 +40,8 @@ enum Fault {
     RecentUnfiltered,
     /// `find_recent` says to go on from its last event.
     RecentNext,
+    /// `find_recent` reads the events first and where to go on from afterwards.
+    RecentTorn,
     /// A read that is dropped takes its events along.
     LosesDropped,
 }
@@ -179,8 +181,13 @@ impl EventStore for Planted {
     }
 
     async fn find_recent(&self, selector: &Selector, limit: usize) -> Result<Page, Infallible> {
+        let earlier = self.visible(&self.log.lock().unwrap()).0;
+        tokio::task::yield_now().await;
         let log = self.log.lock().unwrap();
         let (mut events, head) = self.visible(&log);
+        if self.fault == Fault::RecentTorn {
+            events = earlier;
+        }
         if self.fault == Fault::RecentUnfiltered {
             events.drain(..events.len().saturating_sub(limit));
         }
@@ -252,6 +259,7 @@ async fn each_planted_fault_is_found_by_the_check_that_is_for_it() {
         (Fault::NewEpoch, 3, "or is gone"),
         (Fault::RecentUnfiltered, 0, "`find_recent`"),
         (Fault::RecentNext, 0, "`find_recent`"),
+        (Fault::RecentTorn, 0, "`find_recent`"),
         (Fault::LosesDropped, 0, "may be dropped"),
     ] {
         let checks = all_checks(fault).await;

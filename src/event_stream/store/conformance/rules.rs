@@ -129,7 +129,8 @@ pub(super) async fn rare_events<S: EventStore>(
     })
 }
 
-/// What several writers append is read once and in order while they do.
+/// What several writers append is read once and in order while they do, and the newest of it is what
+/// there is up to where a reader is told to go on.
 pub(super) async fn many_writers<S: EventStore>(
     store: &S,
     append: &impl AsyncFn(&S, NewEvent),
@@ -141,8 +142,12 @@ pub(super) async fn many_writers<S: EventStore>(
             pass().await;
         }
     };
+    let mut newest = Vec::new();
     let reading = async {
         for _ in 0..PATIENCE {
+            newest.push(answered(
+                store.find_recent(&Selector::everything(), 10).await,
+            )?);
             reader.follow(store).await?;
             if reader.events.len() >= 100 {
                 break;
@@ -153,6 +158,16 @@ pub(super) async fn many_writers<S: EventStore>(
     };
     join(join_all((0..4).map(writer)), reading).await.1?;
     reader.follow(store).await?;
+    for page in newest {
+        let next = page.next.position();
+        let upto = reader
+            .events
+            .partition_point(|event| event.id().position() <= next);
+        let wanted = &reader.events[upto.saturating_sub(10)..upto];
+        expect(page.events == wanted, RECENT, || {
+            format!("up to {} the newest 10 are {:?}", page.next, page.events)
+        })?;
+    }
     let mut data: Vec<_> = reader
         .events
         .iter()
