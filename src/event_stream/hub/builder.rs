@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::addresses::Addresses;
 use super::handle::EventHub;
+use super::nap::Turns;
 use super::reads::Reads;
 use super::revocations::Revocations;
 use super::ring::RingBounds;
@@ -182,12 +183,13 @@ impl<S: EventStore> EventHubBuilder<S> {
             write_stall: ticks(settings.write_stall),
             per_user: settings.max_per_user.unwrap_or(usize::MAX),
         };
-        let shards = (0..self.shards)
+        let shards: Box<[_]> = (0..self.shards)
             .map(|_| Mutex::new(Shard::new(terms)))
             .collect();
         let addresses = settings.max_per_address.as_ref();
         let store: Arc<dyn DynStore> = Arc::new(self.store);
         let shared = Arc::new(Shared {
+            turns: shards.iter().map(|_| Turns::default()).collect(),
             shards,
             reads: Reads::new(Arc::clone(&store), self.reads),
             revocations: Revocations::new(),

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::addresses::Address;
-use super::shard::Shard;
+use super::nap::Nap;
+use super::replay::Proved;
+use super::shard::{Shard, Step};
 use super::shared::Shared;
 
 /// A connection's place in the hub, given back when it is dropped.
@@ -13,6 +16,8 @@ pub(in crate::event_stream) struct Connection {
     shard: usize,
     slot: u32,
     address: Option<Address>,
+    /// The last poll has parked it.
+    nap: Option<Nap>,
 }
 
 impl Connection {
@@ -22,7 +27,27 @@ impl Connection {
             shard,
             slot,
             address,
+            nap: None,
         }
+    }
+
+    /// Says what the connection does next, or keeps its waker.
+    pub(in crate::event_stream) fn poll(&mut self, waker: &Waker) -> Step {
+        let mut shard = self.hub.lock(self.shard);
+        let step = shard.poll(self.slot, waker);
+        let turns = &self.hub.turns[self.shard];
+        self.nap = match step {
+            Step::Park(_) | Step::Last(..) => Some(Nap::new(turns, waker)),
+            _ => None,
+        };
+        step
+    }
+
+    /// Whether the last poll has parked it, and this one would come to the same.
+    pub(in crate::event_stream) fn naps(&self, waker: &Waker) -> bool {
+        let turns = &self.hub.turns[self.shard];
+        let nap = self.nap.as_ref();
+        nap.is_some_and(|nap| nap.lasts::<Proved>(turns, waker))
     }
 
     /// Acts on the connection's shard, under its lock.

@@ -21,6 +21,7 @@ mod few;
 mod frame;
 mod handle;
 mod index;
+mod nap;
 mod reads;
 mod replay;
 mod revocations;

@@ -48,6 +48,12 @@ pub(crate) trait HandOver {
         true
     }
 
+    /// Whether a reader that was parked in one turn of its shard's wakers, and is polled in another, is
+    /// parked still.
+    fn sleeps_on(parked: u64, polled: u64) -> bool {
+        parked == polled
+    }
+
     /// Whether a reader, `parked` or waiting for the ring to follow, is woken when `ring` comes.
     fn wakes_on_replacement(_parked: bool, _cursor: EventId, _ring: &Ring) -> bool {
         true

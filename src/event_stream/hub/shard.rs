@@ -54,6 +54,8 @@ pub(crate) struct Terms {
 pub(crate) enum Step {
     /// Write this.
     Send(Bytes),
+    /// Write this, which is all there is: the reader is parked already, as after `Park`.
+    Last(Bytes, Option<Waker>),
     /// Wait: the waker is kept. It took the place of this one, of another task.
     Park(Option<Waker>),
     /// Read the store, then say what came: `arrived` or `gone`.
@@ -135,16 +137,15 @@ impl<H: HandOver> Shard<H> {
         slot.unverified = false;
         let class = self.index.class_of(id);
         if let Some(frame) = take::<H>(slot, ring, class, &mut self.memo) {
-            return Step::Send(frame);
+            return match slot.has_all(ring) {
+                true => Step::Last(frame, slot.park::<H>(waker)),
+                false => Step::Send(frame),
+            };
         }
         if std::mem::take(&mut slot.announce) {
             return Step::Send(encode::caught_up(slot.cursor));
         }
-        slot.state = State::Parked;
-        match H::keeps_waker() {
-            true => Step::Park(slot.keep(waker)),
-            false => Step::Park(None),
-        }
+        Step::Park(slot.park::<H>(waker))
     }
 
     /// What a connection that has just opened reads first, where the ring does not go back as far as

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::addresses::Addresses;
+use super::nap::Turns;
 use super::reads::Reads;
 use super::revocations::Revocations;
 use super::ring::RingBounds;
@@ -23,6 +24,8 @@ use crate::rand;
 
 pub(in crate::event_stream) struct Shared {
     pub(super) shards: Box<[Mutex<Shard>]>,
+    /// One for each of them.
+    pub(super) turns: Box<[Turns]>,
     pub(super) store: Arc<dyn DynStore>,
     pub(in crate::event_stream) settings: Settings,
     pub(in crate::event_stream) reads: Reads,
@@ -129,10 +132,25 @@ impl Shared {
         let mut wakers = Vec::new();
         let mut results = Vec::new();
         for at in 0..self.shards.len() {
-            results.push(change(&mut self.lock(at), &mut wakers));
+            results.push(self.change(at, &mut wakers, &mut change));
             wakers.drain(..).for_each(Waker::wake);
         }
         results
+    }
+
+    /// Changes a shard. Whom that concerns is woken by the caller, after the lock is released.
+    pub(super) fn change<T>(
+        &self,
+        at: usize,
+        wakers: &mut Vec<Waker>,
+        change: impl FnOnce(&mut Shard, &mut Vec<Waker>) -> T,
+    ) -> T {
+        let mut shard = self.lock(at);
+        let result = change(&mut shard, wakers);
+        if !wakers.is_empty() {
+            self.turns[at].pass();
+        }
+        result
     }
 
     pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {

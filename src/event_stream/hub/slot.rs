@@ -175,6 +175,19 @@ impl Slot {
         beyond || !H::is_live(self.cursor, ring)
     }
 
+    /// Whether a live reader has been told everything that `ring` has for it.
+    pub(super) fn has_all(&self, ring: &Ring) -> bool {
+        let past = self.cursor.position() >= ring.head().position();
+        past && self.state == State::Walk && !self.announce
+    }
+
+    /// Waits, having been told everything. Answers the waker of another task, as [`keep`](Self::keep).
+    #[must_use = "it is dropped after the lock is released, since a waker may do anything when it is"]
+    pub(super) fn park<H: HandOver>(&mut self, waker: &Waker) -> Option<Waker> {
+        self.state = State::Parked;
+        H::keeps_waker().then(|| self.keep(waker)).flatten()
+    }
+
     /// Goes over to the store, while the ring is the `generation`th.
     pub(super) fn replay<H: HandOver>(&mut self, generation: u32) -> Question {
         if H::clears_listed() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::store::Store;
 use crate::event_stream::encode::tests::parse;
+use crate::event_stream::hub::nap::Nap;
 use crate::event_stream::hub::{Frames, Question};
 use crate::event_stream::id::EventId;
 use crate::event_stream::selector::Selector;
@@ -34,6 +35,7 @@ pub(super) struct Connection {
     pub(super) process: usize,
     pub(super) slot: u32,
     pub(super) awake: Arc<Awake>,
+    pub(super) nap: Option<Nap>,
     pub(super) work: Option<Work>,
     /// How many trims and epochs there had been when it went to the store.
     pub(super) replaying: Option<(u64, u64)>,

@@ -75,6 +75,7 @@ fn every_client_gets_every_event_it_may_see_once_and_in_order_or_a_reset() {
         ("pages overtaken on their way", seen.pages_in_flight),
         ("reads that were shared", seen.shared_reads),
         ("sockets that were full", seen.full_sockets),
+        ("polls without the shard", seen.naps),
         ("epochs", seen.epochs),
         ("trims", seen.trims),
         ("restarts", seen.restarts),
@@ -158,6 +159,12 @@ mutants! {
         fn keeps_waker() -> bool {
             PARKED.set(PARKED.get() + 1);
             PARKED.get() % 64 != 0
+        }
+    }
+    /// Who is parked is not looked for again, whatever came meanwhile.
+    SleepsOn {
+        fn sleeps_on(_: u64, _: u64) -> bool {
+            true
         }
     }
     /// Those who are parked sleep through a gap or a change of epoch.

@@ -20,6 +20,7 @@ pub(super) struct Seen {
     pub(super) pages_in_flight: u64,
     pub(super) shared_reads: u64,
     pub(super) full_sockets: u64,
+    pub(super) naps: u64,
 }
 
 impl Seen {
@@ -41,5 +42,6 @@ impl Seen {
         self.pages_in_flight += other.pages_in_flight;
         self.shared_reads += other.shared_reads;
         self.full_sockets += other.full_sockets;
+        self.naps += other.naps;
     }
 }

@@ -11,6 +11,7 @@ use super::seen::Seen;
 use super::store::{Fault, Store};
 use crate::event_stream::encode::{self, Encoded};
 use crate::event_stream::event::NewEvent;
+use crate::event_stream::hub::nap::{Nap, Turns};
 use crate::event_stream::hub::replay::{HandOver, deliverable, scanned};
 use crate::event_stream::hub::ring::{Entry, Ring, RingBounds};
 use crate::event_stream::hub::shard::{Shard, Step, Terms};
@@ -50,6 +51,7 @@ pub(super) struct World<H> {
 #[derive(Debug)]
 struct Process<H> {
     shard: Shard<H>,
+    turns: Turns,
     tail: Tail,
     ring: RingBounds,
     tick: u32,
@@ -121,7 +123,7 @@ impl<H: HandOver> World<H> {
                 process.tick += 1;
                 let mut wakers = Vec::new();
                 process.shard.tick(process.tick, &mut wakers);
-                wakers.into_iter().for_each(Waker::wake);
+                wake(&process.turns, wakers);
             }
             62..66 => self.disconnect(client),
             66..84 => self.poll(client),
@@ -250,7 +252,11 @@ impl<H: HandOver> World<H> {
     /// asked, and taken in later.
     fn tail(&mut self, process: usize) {
         let Process {
-            shard, tail, ring, ..
+            shard,
+            turns,
+            tail,
+            ring,
+            ..
         } = &mut self.processes[process];
         let everything = Selector::everything();
         let limit = ring.events.min(4);
@@ -281,7 +287,7 @@ impl<H: HandOver> World<H> {
                 Tail::At(head.at_least(next.position()))
             }
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wake(turns, wakers);
     }
 
     fn disconnect(&mut self, client: usize) {
@@ -312,11 +318,12 @@ impl<H: HandOver> World<H> {
             ages: u32::MAX,
             expires: u32::MAX,
         };
-        let slot = shard.open(opening, &mut None);
+        let slot = shard.open(opening, &mut Vec::new());
         client.connection = Some(Connection {
             process,
             slot,
             awake: Arc::new(Awake(AtomicBool::new(true))),
+            nap: None,
             work: None,
             replaying: None,
             frames: Frames::default(),
@@ -333,7 +340,7 @@ impl<H: HandOver> World<H> {
         let Some(on) = &mut self.clients[client].connection else {
             return;
         };
-        let shard = &mut self.processes[on.process].shard;
+        let Process { shard, turns, .. } = &mut self.processes[on.process];
         if on.socket.len() >= SOCKET {
             self.seen.full_sockets += 1;
             return;
@@ -347,7 +354,16 @@ impl<H: HandOver> World<H> {
         let hand_overs = shard.counts.hand_overs;
         let step = match on.work.take() {
             None if !on.awake.0.swap(false, Ordering::Relaxed) => return,
-            None => shard.poll(on.slot, &waker),
+            None if on.nap.is_some_and(|nap| nap.lasts::<H>(turns, &waker)) => {
+                self.seen.naps += 1;
+                return;
+            }
+            None => {
+                let step = shard.poll(on.slot, &waker);
+                let parks = matches!(step, Step::Park(_) | Step::Last(..));
+                on.nap = parks.then(|| Nap::new(turns, &waker));
+                step
+            }
             Some(Work::Came(Question { from, selector }, came)) => {
                 let after = match from {
                     From::After(after) => Some(after),
@@ -394,7 +410,7 @@ impl<H: HandOver> World<H> {
                 self.seen.ahead += u64::from(last.zip(head).is_some_and(ahead));
                 return;
             }
-            Step::Send(frame) => on.socket.push_back(frame),
+            Step::Send(frame) | Step::Last(frame, _) => on.socket.push_back(frame),
             Step::Read(question) => {
                 on.replaying.get_or_insert(met);
                 on.work = Some(Work::Asked(*question));
@@ -422,11 +438,20 @@ impl<H: HandOver> World<H> {
     }
 }
 
+/// Wakes those whose wakers were taken out of a shard.
+fn wake(turns: &Turns, wakers: Vec<Waker>) {
+    if !wakers.is_empty() {
+        turns.pass();
+    }
+    wakers.into_iter().for_each(Waker::wake);
+}
+
 impl<H: HandOver> Process<H> {
     fn new(dice: &mut Dice) -> Self {
         let events = dice.roll(7) as usize;
         Self {
             shard: Shard::new(TERMS),
+            turns: Turns::default(),
             tail: Tail::Start,
             ring: RingBounds {
                 events,

@@ -44,7 +44,7 @@ fn open(shard: &mut Shard, selector: Selector) -> u32 {
         selector,
         ..opening(Start::Head)
     };
-    let slot = shard.open(opening, &mut None);
+    let slot = shard.open(opening, &mut Vec::new());
     assert_eq!(data(shard, slot), [""; 0]);
     slot
 }
@@ -55,7 +55,7 @@ fn data(shard: &mut Shard, slot: u32) -> Vec<String> {
     loop {
         match shard.poll(slot, Waker::noop()) {
             Step::Park(_) => return found,
-            Step::Send(frame) => {
+            Step::Send(frame) | Step::Last(frame, _) => {
                 let blocks = parse(std::str::from_utf8(&frame).unwrap());
                 found.extend(blocks.into_iter().filter_map(|block| Some(block.fired?.1)));
             }
@@ -100,19 +100,22 @@ fn several_events_leave_as_one_frame_up_to_its_bound() {
     let mut shard = shard(64);
     let slot = open(&mut shard, Selector::public());
     publish(&mut shard, 11..=15, &event("a"));
-    let Step::Send(frame) = shard.poll(slot, Waker::noop()) else {
-        panic!("there are events");
+    let Step::Last(frame, _) = shard.poll(slot, Waker::noop()) else {
+        panic!("there are events, and nothing after them");
     };
     assert_eq!(parse(std::str::from_utf8(&frame).unwrap()).len(), 5);
 
     let large = NewEvent::text("a", "x".repeat(10_000)).unwrap();
     let entries = (16..20).map(|at| Entry::from(Event::new(id(at), large.clone())));
     shard.ingest(entries, Position::from(19), &mut Vec::new());
-    for _ in 0..4 {
+    for _ in 0..3 {
         assert!(
             matches!(shard.poll(slot, Waker::noop()), Step::Send(frame) if frame.len() < 16_384)
         );
     }
+    assert!(
+        matches!(shard.poll(slot, Waker::noop()), Step::Last(frame, _) if frame.len() < 16_384)
+    );
     assert!(matches!(shard.poll(slot, Waker::noop()), Step::Park(_)));
 }
 
@@ -131,7 +134,7 @@ fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
         selector: Selector::public().only_types(["c"]),
         ..opening(Start::After(id(10)))
     };
-    let resumed = shard.open(opening, &mut None);
+    let resumed = shard.open(opening, &mut Vec::new());
     assert_eq!(
         data(&mut shard, resumed),
         ["{}"],
@@ -152,7 +155,7 @@ fn readers_in_lock_step_share_one_frame_and_private_events_stay_out_of_it() {
     let mut frames = Vec::new();
     for slot in slots {
         match shard.poll(slot, Waker::noop()) {
-            Step::Send(frame) => frames.push(frame),
+            Step::Last(frame, _) => frames.push(frame),
             other => panic!("{other:?}"),
         }
     }
@@ -216,7 +219,7 @@ fn each_costs(of: impl Fn(usize) -> (Selector, Option<Arc<str>>)) -> u64 {
                 who: who.clone(),
                 ..opening(Start::Head)
             };
-            let slot = shard.open(opening, &mut None);
+            let slot = shard.open(opening, &mut Vec::new());
             assert_eq!(data(&mut shard, slot), [""; 0]);
         }
     });
@@ -284,7 +287,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
                 who,
                 ..opening(Start::Head)
             },
-            &mut None,
+            &mut Vec::new(),
         );
         data(shard, slot);
         slot
@@ -306,7 +309,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
 fn a_burst_visits_those_who_scan_no_more_and_misses_nobody() {
     let mut shard = shard(64);
     let readers = [(); 3].map(|()| open(&mut shard, Selector::public()));
-    let ahead = shard.open(opening(Start::After(id(25))), &mut None);
+    let ahead = shard.open(opening(Start::After(id(25))), &mut Vec::new());
     let Step::Read(_) = shard.poll(ahead, Waker::noop()) else {
         panic!("only the store knows whether the log goes that far");
     };
@@ -341,9 +344,9 @@ fn of_connections_that_are_gone_no_timer_is_kept_however_far_off_it_was() {
         keep_alive: u32::MAX,
         ..TERMS
     });
-    let stays = shard.open(opening(Start::Head), &mut None);
+    let stays = shard.open(opening(Start::Head), &mut Vec::new());
     for _ in 0..100 {
-        let slot = shard.open(opening(Start::Head), &mut None);
+        let slot = shard.open(opening(Start::Head), &mut Vec::new());
         shard.close(slot);
     }
     for tick in 1..=64 {
