@@ -135,7 +135,7 @@ impl<H: HandOver> Shard<H> {
         }
         self.counts.hand_overs += u64::from(std::mem::take(&mut slot.replaying));
         slot.unverified = false;
-        let class = self.index.class_of(id);
+        let class = || self.index.class_of(id);
         if let Some(frame) = take::<H>(slot, ring, class, &mut self.memo) {
             return match slot.has_all(ring) {
                 true => Step::Last(frame, slot.park::<H>(waker)),
