@@ -81,13 +81,18 @@ impl From<u64> for Position {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct EventId {
     epoch: Epoch,
-    position: Position,
+    /// The upper and the lower half of the position: a `u128` asks for an alignment that makes three
+    /// words take four.
+    position: [u64; 2],
 }
 
 impl EventId {
     /// The place `position` of the log `epoch`.
     #[must_use]
     pub const fn new(epoch: Epoch, position: Position) -> Self {
+        let Position(number) = position;
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+        let position = [(number >> 64) as u64, number as u64];
         Self { epoch, position }
     }
 
@@ -100,12 +105,13 @@ impl EventId {
     /// The place in it.
     #[must_use]
     pub const fn position(self) -> Position {
-        self.position
+        let [upper, lower] = self.position;
+        Position((upper as u128) << 64 | lower as u128)
     }
 
     /// The later of `self` and `position` in the same log.
     pub(super) fn at_least(self, position: Position) -> Self {
-        Self::new(self.epoch, self.position.max(position))
+        Self::new(self.epoch, self.position().max(position))
     }
 }
 
@@ -113,7 +119,7 @@ impl EventId {
     /// Appends it as it is on the wire: what [`Display`](fmt::Display) writes, without its machinery,
     /// which would be half of what it takes to encode an event.
     pub(super) fn append_to(self, out: &mut String) {
-        let Ok(position) = u64::try_from(self.position.0) else {
+        let [0, position] = self.position else {
             // Writing to a `String` does not fail.
             let _ = write!(out, "{self}");
             return;
@@ -144,7 +150,7 @@ fn digits<const BASE: u64>(text: &mut [u8], mut number: u64) -> usize {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}.{}", self.epoch.0, self.position.0)
+        write!(f, "{:x}.{}", self.epoch.0, self.position().0)
     }
 }
 
@@ -157,10 +163,10 @@ impl FromStr for EventId {
         if !is_number(epoch, 16, hex) || !is_number(position, 39, |b| b.is_ascii_digit()) {
             return Err(InvalidEventId);
         }
-        Ok(Self {
-            epoch: Epoch(u64::from_str_radix(epoch, 16).map_err(|_| InvalidEventId)?),
-            position: Position(position.parse().map_err(|_| InvalidEventId)?),
-        })
+        Ok(Self::new(
+            Epoch(u64::from_str_radix(epoch, 16).map_err(|_| InvalidEventId)?),
+            Position(position.parse().map_err(|_| InvalidEventId)?),
+        ))
     }
 }
 

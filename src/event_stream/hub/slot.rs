@@ -66,29 +66,19 @@ impl Closing {
     }
 }
 
+/// Delivering an event touches the first of its cache lines alone: fields that are read or written for
+/// it come first.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Slot {
     pub(super) waker: Option<Waker>,
     /// Where the reader stands.
     pub(super) cursor: EventId,
-    pub(super) state: State,
-    listed: [u32; LISTED],
-    listed_len: u8,
-    pub(super) selector: Selector,
-    pub(super) who: Option<Arc<str>>,
-    pub(super) rechecks: bool,
-    pub(super) ages: u32,
-    pub(super) expires: u32,
-    /// Where it starts, until the cursor says so.
-    pub(super) unsettled: Option<Unsettled>,
-    /// The ring's generation when the store was last asked, and the one in which the store had
-    /// nothing more for a reader of another epoch than the ring's.
-    pub(super) asked_in: u32,
-    pub(super) ahead_in: Option<u32>,
-    pub(super) generation: u32,
-    pub(super) due: u32,
     /// The tick at which it was last polled or woken.
     touched: u32,
+    /// Where it starts, until the cursor says so.
+    pub(super) unsettled: Option<Unsettled>,
+    pub(super) state: State,
     pub(super) closing: Option<Closing>,
     /// A keep-alive is due.
     pub(super) beat: bool,
@@ -99,6 +89,19 @@ pub(super) struct Slot {
     pub(super) unverified: bool,
     /// It reads the store.
     pub(super) replaying: bool,
+    listed_len: u8,
+    listed: [u32; LISTED],
+    pub(super) selector: Selector,
+    pub(super) who: Option<Arc<str>>,
+    pub(super) rechecks: bool,
+    pub(super) ages: u32,
+    pub(super) expires: u32,
+    /// The ring's generation when the store was last asked, and the one in which the store had
+    /// nothing more for a reader of another epoch than the ring's.
+    pub(super) asked_in: u32,
+    pub(super) ahead_in: Option<u32>,
+    pub(super) generation: u32,
+    pub(super) due: u32,
 }
 
 /// A start that is not a cursor.
