@@ -146,10 +146,8 @@ impl Shared {
             }
             _ => opened % self.shards.len(),
         };
-        let mut superseded = Vec::new();
-        let slot = self.change(shard, &mut superseded, |shard, superseded| {
-            shard.open(opening, superseded)
-        });
+        let mut superseded = None;
+        let slot = self.lock(shard).open(opening, &mut superseded);
         // Whatever happens from here on, its place is given back.
         let connection = Connection::new(Arc::clone(self), shard, slot, address);
         superseded.into_iter().for_each(Waker::wake);

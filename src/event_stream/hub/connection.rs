@@ -33,7 +33,7 @@ impl Connection {
 
     /// Says what the connection does next, or keeps its waker.
     pub(in crate::event_stream) fn poll(&mut self, waker: &Waker) -> Step {
-        let mut shard = self.hub.lock(self.shard);
+        let mut shard = self.hub.lock_for_one(self.shard);
         let step = shard.poll(self.slot, waker);
         let turns = &self.hub.turns[self.shard];
         self.nap = match step {
@@ -52,13 +52,13 @@ impl Connection {
 
     /// Acts on the connection's shard, under its lock.
     pub(in crate::event_stream) fn with<T>(&self, act: impl FnOnce(&mut Shard, u32) -> T) -> T {
-        act(&mut self.hub.lock(self.shard), self.slot)
+        act(&mut self.hub.lock_for_one(self.shard), self.slot)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let slot = self.hub.lock(self.shard).close(self.slot);
+        let slot = self.hub.lock_for_one(self.shard).close(self.slot);
         drop(slot);
         self.hub.left(self.address);
     }

@@ -10,13 +10,14 @@ use std::task::{RawWakerVTable, Waker};
 
 use super::replay::HandOver;
 
-/// How often wakers were taken out of a shard. Apart from the lock, which is written at each poll.
+/// How often somebody has had a shard who may take wakers out of it. Apart from the lock, which is
+/// written at each poll.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Turns(AtomicU64);
 
 impl Turns {
-    /// Says that wakers were taken: with the shard locked, and before they are used.
+    /// Says that wakers may be taken: with the shard locked, and before any is.
     pub(super) fn pass(&self) {
         self.0.fetch_add(1, Ordering::Release);
     }

@@ -132,28 +132,21 @@ impl Shared {
         let mut wakers = Vec::new();
         let mut results = Vec::new();
         for at in 0..self.shards.len() {
-            results.push(self.change(at, &mut wakers, &mut change));
+            results.push(change(&mut self.lock(at), &mut wakers));
             wakers.drain(..).for_each(Waker::wake);
         }
         results
     }
 
-    /// Changes a shard. Whom that concerns is woken by the caller, after the lock is released.
-    pub(super) fn change<T>(
-        &self,
-        at: usize,
-        wakers: &mut Vec<Waker>,
-        change: impl FnOnce(&mut Shard, &mut Vec<Waker>) -> T,
-    ) -> T {
-        let mut shard = self.lock(at);
-        let result = change(&mut shard, wakers);
-        if !wakers.is_empty() {
-            self.turns[at].pass();
-        }
-        result
+    /// Locks a shard for whatever is to be done to its connections.
+    pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+        let locked = self.lock_for_one(shard);
+        self.turns[shard].pass();
+        locked
     }
 
-    pub(super) fn lock(&self, shard: usize) -> MutexGuard<'_, Shard> {
+    /// Locks a shard for one connection's own doing, which leaves the wakers of all others where they are.
+    pub(super) fn lock_for_one(&self, shard: usize) -> MutexGuard<'_, Shard> {
         // No call leaves a shard half changed, and a panic in it is a bug of this crate alone.
         self.shards[shard]
             .lock()

@@ -318,7 +318,7 @@ impl<H: HandOver> World<H> {
             ages: u32::MAX,
             expires: u32::MAX,
         };
-        let slot = shard.open(opening, &mut Vec::new());
+        let slot = shard.open(opening, &mut None);
         client.connection = Some(Connection {
             process,
             slot,

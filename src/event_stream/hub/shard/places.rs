@@ -13,9 +13,9 @@ use crate::event_stream::selector::Selector;
 impl<H: HandOver> Shard<H> {
     /// Adds a connection, which is polled next. When its user has too many, the oldest of them ends,
     /// and `superseded` is whom to wake for it.
-    pub(crate) fn open(&mut self, opening: Opening, superseded: &mut Vec<Waker>) -> u32 {
+    pub(crate) fn open(&mut self, opening: Opening, superseded: &mut Option<Waker>) -> u32 {
         if let Some(who) = &opening.who {
-            superseded.extend(self.make_room(who));
+            *superseded = self.make_room(who);
         }
         let now = self.wheel.now();
         self.slot_generation = self.slot_generation.wrapping_add(1);

@@ -44,7 +44,7 @@ fn open(shard: &mut Shard, selector: Selector) -> u32 {
         selector,
         ..opening(Start::Head)
     };
-    let slot = shard.open(opening, &mut Vec::new());
+    let slot = shard.open(opening, &mut None);
     assert_eq!(data(shard, slot), [""; 0]);
     slot
 }
@@ -134,7 +134,7 @@ fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
         selector: Selector::public().only_types(["c"]),
         ..opening(Start::After(id(10)))
     };
-    let resumed = shard.open(opening, &mut Vec::new());
+    let resumed = shard.open(opening, &mut None);
     assert_eq!(
         data(&mut shard, resumed),
         ["{}"],
@@ -219,7 +219,7 @@ fn each_costs(of: impl Fn(usize) -> (Selector, Option<Arc<str>>)) -> u64 {
                 who: who.clone(),
                 ..opening(Start::Head)
             };
-            let slot = shard.open(opening, &mut Vec::new());
+            let slot = shard.open(opening, &mut None);
             assert_eq!(data(&mut shard, slot), [""; 0]);
         }
     });
@@ -287,7 +287,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
                 who,
                 ..opening(Start::Head)
             },
-            &mut Vec::new(),
+            &mut None,
         );
         data(shard, slot);
         slot
@@ -309,7 +309,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
 fn a_burst_visits_those_who_scan_no_more_and_misses_nobody() {
     let mut shard = shard(64);
     let readers = [(); 3].map(|()| open(&mut shard, Selector::public()));
-    let ahead = shard.open(opening(Start::After(id(25))), &mut Vec::new());
+    let ahead = shard.open(opening(Start::After(id(25))), &mut None);
     let Step::Read(_) = shard.poll(ahead, Waker::noop()) else {
         panic!("only the store knows whether the log goes that far");
     };
@@ -344,9 +344,9 @@ fn of_connections_that_are_gone_no_timer_is_kept_however_far_off_it_was() {
         keep_alive: u32::MAX,
         ..TERMS
     });
-    let stays = shard.open(opening(Start::Head), &mut Vec::new());
+    let stays = shard.open(opening(Start::Head), &mut None);
     for _ in 0..100 {
-        let slot = shard.open(opening(Start::Head), &mut Vec::new());
+        let slot = shard.open(opening(Start::Head), &mut None);
         shard.close(slot);
     }
     for tick in 1..=64 {
