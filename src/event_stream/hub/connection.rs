@@ -16,7 +16,7 @@ pub(in crate::event_stream) struct Connection {
     shard: usize,
     slot: u32,
     address: Option<Address>,
-    /// The last poll has parked it.
+    /// What to remember of the last poll, if that has parked it.
     nap: Option<Nap>,
 }
 
@@ -69,5 +69,64 @@ impl fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("slot", &self.slot)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use futures::poll;
+
+    use super::*;
+    use crate::event_stream::event::NewEvent;
+    use crate::event_stream::hub::{EventHub, Opening};
+    use crate::event_stream::request::Start;
+    use crate::event_stream::selector::Selector;
+    use crate::event_stream::store::MemoryStore;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[tokio::test]
+    async fn with_its_last_event_a_stream_naps_until_somebody_else_has_the_shard() {
+        let store = MemoryStore::new();
+        let (hub, mut tailer) = EventHub::builder(store.clone()).build();
+        assert!(poll!(&mut tailer).is_pending());
+        let opening = Opening {
+            selector: Selector::public(),
+            start: Start::Head,
+            who: None,
+            rechecks: false,
+            ages: u32::MAX,
+            expires: u32::MAX,
+        };
+        let mut stream = hub.shared.open(opening, None).unwrap();
+        let (mine, others) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
+
+        assert!(!stream.naps(&mine), "nobody has asked");
+        assert!(matches!(stream.poll(&mine), Step::Send(_)));
+        assert!(!stream.naps(&mine), "there may be more");
+        assert!(matches!(stream.poll(&mine), Step::Park(_)));
+        assert!(stream.naps(&mine) && stream.naps(&mine.clone()));
+        assert!(!stream.naps(&others), "this one is not kept");
+
+        let id = store.append(NewEvent::text("a", "").unwrap()).unwrap();
+        tokio::spawn(tailer);
+        let head = || hub.shared.lock_for_one(0).head();
+        while head() != Some(id) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!stream.naps(&mine), "it was woken");
+        assert!(matches!(stream.poll(&mine), Step::Last(..)));
+        assert!(stream.naps(&mine));
+        drop(hub.shared.lock(0));
+        assert!(!stream.naps(&mine), "somebody may have taken its waker");
+        assert!(matches!(stream.poll(&mine), Step::Park(_)));
+        assert!(stream.naps(&mine));
     }
 }
