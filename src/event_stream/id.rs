@@ -78,7 +78,7 @@ impl From<u64> for Position {
 /// assert_eq!("beef.42".parse(), Ok(id));
 /// assert!("beef.042".parse::<EventId>().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct EventId {
     epoch: Epoch,
     /// The upper and the lower half of the position: a `u128` asks for an alignment that makes three
@@ -145,6 +145,15 @@ fn digits<const BASE: u64>(text: &mut [u8], mut number: u64) -> usize {
         if number == 0 {
             return first;
         }
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventId")
+            .field("epoch", &self.epoch)
+            .field("position", &self.position())
+            .finish()
     }
 }
 
