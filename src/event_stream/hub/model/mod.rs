@@ -17,6 +17,7 @@ use crate::event_stream::id::EventId;
 use crate::event_stream::store::Page;
 
 mod client;
+mod process;
 mod seen;
 mod store;
 mod world;

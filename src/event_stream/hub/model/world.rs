@@ -7,21 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use super::client::{Awake, Client, Connection, Work};
+use super::process::{Process, Tail, wake};
 use super::seen::Seen;
 use super::store::{Fault, Store};
 use crate::event_stream::encode::{self, Encoded};
 use crate::event_stream::event::NewEvent;
-use crate::event_stream::hub::nap::{Nap, Turns};
+use crate::event_stream::hub::nap::Nap;
 use crate::event_stream::hub::replay::{HandOver, deliverable, scanned};
-use crate::event_stream::hub::ring::{Entry, Ring, RingBounds};
-use crate::event_stream::hub::shard::{Shard, Step, Terms};
+use crate::event_stream::hub::ring::{Entry, Ring};
+use crate::event_stream::hub::shard::Step;
 use crate::event_stream::hub::slot::Opening;
 use crate::event_stream::hub::stats::Counts;
 use crate::event_stream::hub::{Frames, From, Question};
 use crate::event_stream::id::EventId;
 use crate::event_stream::request::Start;
 use crate::event_stream::selector::Selector;
-use crate::event_stream::store::{Bounds, Page, Read};
+use crate::event_stream::store::Read;
 
 /// Small numbers that only depend on the seed.
 #[derive(Debug)]
@@ -46,25 +47,6 @@ pub(super) struct World<H> {
     pending: Vec<u64>,
     made: u64,
     pub(super) seen: Seen,
-}
-
-#[derive(Debug)]
-struct Process<H> {
-    shard: Shard<H>,
-    turns: Turns,
-    tail: Tail,
-    ring: RingBounds,
-    tick: u32,
-}
-
-/// Where a process's tailer is.
-#[derive(Debug)]
-enum Tail {
-    Start,
-    Recent(Page),
-    Bounds(Page, Bounds),
-    At(EventId),
-    Came(EventId, Read),
 }
 
 impl<H: HandOver> World<H> {
@@ -438,37 +420,5 @@ impl<H: HandOver> World<H> {
     }
 }
 
-/// Wakes those whose wakers were taken out of a shard.
-fn wake(turns: &Turns, wakers: Vec<Waker>) {
-    if !wakers.is_empty() {
-        turns.pass();
-    }
-    wakers.into_iter().for_each(Waker::wake);
-}
-
-impl<H: HandOver> Process<H> {
-    fn new(dice: &mut Dice) -> Self {
-        let events = dice.roll(7) as usize;
-        Self {
-            shard: Shard::new(TERMS),
-            turns: Turns::default(),
-            tail: Tail::Start,
-            ring: RingBounds {
-                events,
-                bytes: 1 << 20,
-                age: [2, 8, u32::MAX][dice.roll(3) as usize],
-            },
-            tick: 0,
-        }
-    }
-}
-
 /// Frames that a socket takes before the body is not polled.
 const SOCKET: usize = 2;
-
-/// Nobody is ended here.
-const TERMS: Terms = Terms {
-    keep_alive: 1,
-    write_stall: u32::MAX,
-    per_user: usize::MAX,
-};
