@@ -105,7 +105,7 @@ mod tests {
             ages: u32::MAX,
             expires: u32::MAX,
         };
-        let mut stream = hub.shared.open(opening, None).unwrap();
+        let mut stream = hub.shared.open(opening, None, 0).unwrap();
         let (mine, others) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
 
         assert!(!stream.naps(&mine), "nobody has asked");

@@ -1,6 +1,7 @@
 //! `LISTEN`, over a connection of its own.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
@@ -13,7 +14,7 @@ use crate::trace::emit;
 /// Says when somebody has notified `channel`, and whenever that may have been missed: a connection
 /// that breaks is made again, with growing pauses.
 pub(super) fn hints(
-    options: Option<(PgConnectOptions, String)>,
+    options: Option<(Arc<PgConnectOptions>, String)>,
 ) -> impl Stream<Item = ()> + Send + use<> {
     async_stream::stream! {
         let Some((options, channel)) = options else {
@@ -22,7 +23,7 @@ pub(super) fn hints(
         };
         let mut failures = 0;
         loop {
-            match listen(options.clone(), &channel).await {
+            match listen(&options, &channel).await {
                 Ok(mut listener) => {
                     failures = 0;
                     yield ();
@@ -43,12 +44,12 @@ pub(super) fn hints(
 }
 
 /// The host's pool keeps all of its connections: this one is beside it.
-async fn listen(options: PgConnectOptions, channel: &str) -> sqlx::Result<PgListener> {
+async fn listen(options: &PgConnectOptions, channel: &str) -> sqlx::Result<PgListener> {
     let one = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
         .idle_timeout(None)
-        .connect_lazy_with(options);
+        .connect_lazy_with(options.clone());
     let mut listener = PgListener::connect_with(&one).await?;
     listener.eager_reconnect(false);
     listener.listen(channel).await?;

@@ -118,7 +118,7 @@ pub struct PostgresStore {
     pub(super) keep: Keep,
     notify: bool,
     /// How to connect to listen, if not as the pool does.
-    listener: Option<PgConnectOptions>,
+    listener: Option<Arc<PgConnectOptions>>,
     patience: Duration,
     witness: Arc<Witness>,
     strangers: Arc<Strangers>,
@@ -187,7 +187,7 @@ impl PostgresStore {
     /// `LISTEN` stays with the connection that it came over, and who is lent that connection next gets
     /// notifications in place of answers.
     pub fn listen_by(mut self, options: PgConnectOptions) -> Self {
-        self.listener = Some(options);
+        self.listener = Some(Arc::new(options));
         self
     }
 
@@ -406,8 +406,10 @@ impl EventStore for PostgresStore {
     }
 
     fn hints(&self) -> impl Stream<Item = ()> + Send {
-        let pool = || (*self.pool.connect_options()).clone();
-        let options = || self.listener.clone().unwrap_or_else(pool);
+        let options = || {
+            let own = self.listener.clone();
+            own.unwrap_or_else(|| self.pool.connect_options())
+        };
         let channel = || self.statements.table().to_owned();
         listen::hints(self.notify.then(|| (options(), channel())))
     }
