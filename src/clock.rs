@@ -1,4 +1,4 @@
-//! The only place that reads time.
+//! The only place that reads time, with `coarse` behind it.
 //!
 //! Everything that decides takes `now` as an argument; everything that has to know the time asks a
 //! [`Clock`]. The default clock is monotonic: a wall clock that jumps changes nothing but rendered

@@ -38,8 +38,9 @@
 //! 3. Configuration that cannot work cannot be built: a [`config::ConfigError`] names the field, the
 //!    value and the fix. What a peer or a store sends never panics.
 //! 4. Everything that grows has a stated bound and a rule for what happens when it is reached.
-//! 5. Nothing spawns. Work in the background is one future that `build()` returns beside its handle;
-//!    if it is not polled, readers are told so, and nothing hangs.
+//! 5. Nothing spawns, but that [`probe::blocking`](health::probe::blocking()) runs what blocks on the
+//!    runtime's pool for that. Work in the background is one future that `build()` returns beside its
+//!    handle; if it is not polled, readers are told so, and nothing hangs.
 //! 6. Time is monotonic and, in tests, follows tokio's paused clock.
 //! 7. Addresses, keys, tokens, query strings and raw errors never reach a response body, and logs
 //!    only at `debug` and `trace`. Metric labels are names.
@@ -68,9 +69,9 @@
 //! # Stability
 //!
 //! The default features build with Rust 1.85; raising that is a minor release. The types of `http`,
-//! `http-body`, `bytes`, `tower-layer`, `tower-service` and `futures-core`, and behind their features
-//! those of `governor`, `sqlx` and `redis`, appear in public signatures, so a major release of those is
-//! one of this crate.
+//! `http-body`, `bytes`, `tower-layer`, `tower-service`, `futures-core`, `serde` and `serde_json`, and
+//! behind their features those of `governor`, `sqlx` and `redis`, appear in public signatures, so a major
+//! release of those is one of this crate.
 //! Not promised: the text of log messages and of `Debug`, the order of members in JSON documents, and
 //! the exact bytes of bodies beyond the formats that their media types name.
 //!

@@ -28,7 +28,8 @@
 //! outermost proxy has to append to the chain, or replace it; a proxy that passes it on unchanged
 //! lets clients write it.
 //!
-//! A client with IPv6 commands at least a whole /64: count per [`Ipv6Prefix`], not per address.
+//! A client with IPv6 commands at least a whole /64: count per [`Ipv6Prefix`], not per address. It also
+//! [takes out](Ipv6Prefix::bucket) the IPv4 address of whom NAT64, 6to4 or Teredo brings.
 //!
 //! # Examples
 //!

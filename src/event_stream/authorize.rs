@@ -234,8 +234,9 @@ impl Denied {
 pub enum Verdict {
     /// It goes on as it is.
     Keep,
-    /// It goes on under another grant, narrower or wider, from the next event on. What the request
-    /// asked for stays; if that is more than the new grant allows, the stream ends.
+    /// It goes on under another grant, narrower or wider, from the next event on; a stream that still
+    /// holds what was read under the former one ends instead, and its client comes back for that. What the
+    /// request asked for stays; if that is more than the new grant allows, the stream ends as revoked.
     Replace(Grant),
     /// It ends. A client that reconnects is asked again.
     End,

@@ -6,7 +6,8 @@
 //! request with the events that its sender may see. What a stream does:
 //!
 //! 1. A request is a GET; HEAD and OPTIONS are answered, other methods get 405. `?type=a,b`,
-//!    `?topic=` and `?user=` limit the stream to what they name, exactly; garbage in them is a 400.
+//!    `?topic=` and `?user=` limit the stream to what they name, exactly; garbage in them, or more than
+//!    64 names in one, is a 400.
 //! 2. [`Authorize`] decides what the sender may see: public events, somebody's private ones, for how
 //!    long. Without it streams show public events only. Asking for more than that is a 403.
 //!    `?user=` leaves public events out.
@@ -24,13 +25,15 @@
 //!    events does not fall off the log while it is connected.
 //! 6. A client that reads slowly is served from the store once it falls behind the hub's copy of the
 //!    newest events: nothing is queued for it, and nothing is dropped.
-//! 7. Streams end after 15 minutes, when their grant expires, when [`EventHub::revoke`] names their
+//! 7. Streams end after 12 to 15 minutes, when their grant expires, when [`EventHub::revoke`] names their
 //!    user, and when the process [drains](EventHub::drain). Clients reconnect by themselves, and
 //!    resume.
 //! 8. A browser's `EventSource` gives up for good on any status but 200. So when there are too many
-//!    streams, in all or [from one address](EventHubBuilder::max_per_address), it gets one that says
-//!    when to come back and ends; others get a 503. 204 is for those who should never come back:
-//!    [`Denied::for_good`], and a stream that made room for
+//!    streams, [in all](EventHubBuilder::max_connections) (16,384) or
+//!    [from one address](EventHubBuilder::max_per_address), it gets one that says when to come back and
+//!    ends; others get a 503. So it is while the process drains, while nobody polls the [`Tailer`], and
+//!    for whoever was revoked while [`Authorize`] was being asked about them. 204 is for those who should
+//!    never come back: [`Denied::for_good`], and a stream that made room for
 //!    [a newer one of its user](EventHubBuilder::max_per_user), which `event: superseded` says.
 //! 9. A request that prefers `Accept: application/json` is a long-poll, for clients to whom no stream
 //!    gets through: the same events, rights, limits and ids, and `?last_event_id=` says where the
@@ -76,10 +79,10 @@
 //! | `bartizan_event_stream_replaying` | gauge: streams that are served from the store | |
 //! | `bartizan_event_stream_lag_events` | gauge: events that wait for the stream farthest behind | |
 //! | `bartizan_event_stream_lag_seconds` | gauge: how long the oldest of these has waited | |
-//! | `bartizan_event_stream_store_silent_seconds` | gauge: since when the store has not answered the tailer | |
+//! | `bartizan_event_stream_store_silent_seconds` | gauge: how long ago the store last answered the tailer | |
 //! | `bartizan_event_stream_opened_total` | streams that were opened | |
 //! | `bartizan_event_stream_turned_away_total` | requests that got no stream | `reason`: `full`, `address`, `draining`, `stale`, `revoked` |
-//! | `bartizan_event_stream_ended_total` | streams that the hub ended | `reason`: `age`, `drain`, `revoked`, `stale`, `stalled`, `superseded` |
+//! | `bartizan_event_stream_ended_total` | streams that the hub ended | `reason`: `age` (its own, its grant's, or a recheck that did not answer), `drain`, `revoked`, `stale`, `stalled`, `superseded` |
 //! | `bartizan_event_stream_events_total` | events that the tailer read | |
 //! | `bartizan_event_stream_wakes_total` | wakes that events caused | |
 //! | `bartizan_event_stream_demotions_total` | readers that fell behind the ring | |
@@ -87,6 +90,15 @@
 //! | `bartizan_event_stream_resets_total` | clients that had to load their state anew | |
 //! | `bartizan_event_stream_store_reads_total` | reads of the store | `reader`: `tailer`, `stream` |
 //! | `bartizan_event_stream_store_failures_total` | reads that failed | `reader`: `tailer`, `stream` |
+//!
+//! # Logs
+//!
+//! With the feature `tracing`, under the target `bartizan`. At `warn`: a [`Tailer`] that nobody polls, or
+//! that has ended before a drain; a log that cannot be read (once, until it can), or pruned (about once a
+//! minute); one that was trimmed or replaced under its reader, or restored or rolled back; the first entry
+//! that is no event (`event`, its id); a `transaction` of PostgreSQL that has held events back for 10 s. At
+//! `info`, that the log can be read again, and that such a transaction has ended. At `debug`, the texts of
+//! errors, drains, and WebSockets that were refused for their origin or not handed over.
 //!
 //! # In an OpenAPI document
 //!

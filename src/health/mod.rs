@@ -104,8 +104,8 @@
 //! With the feature `tracing`, under the target `bartizan`, once per transition: `dependency failed`
 //! (warn), `degraded` and `recovered` (info) with the fields `dependency` and `reason`; `readiness
 //! changed` (info) with `ready` and `reasons`; `live check failed` (error) with `check`; a driver that
-//! is gone (error). A blocked dependency, and each failing run with its error's text, is logged at
-//! `debug`.
+//! is gone, or that nobody polls (error). A blocked dependency, one that works when it is first asked or is
+//! blocked no more, and each failing run with its error's text are logged at `debug`.
 //!
 //! # Metrics
 //!

@@ -49,13 +49,17 @@
 //!
 //! - The counter `bartizan_rate_limit_requests_total` (feature `metrics`) has the labels `policy`, the
 //!   name of a window, and `outcome`: `passed`, `refused`, or of a shadow `would_refuse`. A request
-//!   counts in every window that applies to it, but passes in none if it is refused by any.
+//!   counts in every window that applies to it, but passes in none if it is refused by any; one that is
+//!   refused for a missing key counts in none.
 //! - An event at `debug` (feature `tracing`, target `bartizan`) tells of each refusal, and of each that a
 //!   shadow would have made, with the field `policy`.
 //! - Clients that cannot be told apart are [found and counted](crate::client) once.
 //!
+//! - `RedisStore` has metrics of its own, and says once per outage, at `warn` and `info`, that its server
+//!   (`backend`) does not answer and that it does again.
+//!
 //! These names are part of the crate's promise. None of them is made of anything that a request holds,
-//! and nothing is logged at higher levels, so that a flood of refusals floods no log.
+//! and no refusal is logged at a higher level, so that a flood of them floods no log.
 //!
 //! # Where it sits
 //!

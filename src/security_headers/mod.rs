@@ -1,8 +1,9 @@
 //! A typed set of security headers on every response.
 //!
-//! 1. A [`SecurityHeaders`] policy starts from a preset, and any one value can be changed, taken out
-//!    or made report-only. What browsers would misread cannot be built: the error names
-//!    the directive, the value, its place and what was likely meant.
+//! 1. A [`SecurityHeaders`] policy starts from a preset, and any one value can be changed or taken out;
+//!    five of the policies can be made [report-only](SecurityHeaders::report_only). What browsers would
+//!    misread cannot be built: the error names the directive, the value, its place and what was likely
+//!    meant.
 //! 2. [`SecurityHeadersLayer`] renders it once. Each response costs a copy of the prepared header map,
 //!    into which the handler's own headers are moved; its body is not touched, whatever its type.
 //! 3. A header that the handler has set is kept, unless [`on_conflict`](SecurityHeaders::on_conflict)

@@ -19,7 +19,7 @@ pub struct HubStats {
     pub connections: usize,
     /// Streams that were opened.
     pub opened: u64,
-    /// Requests that were turned away: too many, draining, or no tailer.
+    /// Requests that were turned away: too many, draining, no tailer, or revoked meanwhile.
     pub turned_away: usize,
     /// Streams that the hub ended, for whatever reason; the others ended when their client left.
     pub ended: u64,

@@ -32,7 +32,8 @@ impl EventStream {
 ///
 /// 1. The URL and its query are those of a stream. Browsers cannot set headers here, so a client
 ///    resumes with `?last_event_id=`. Refusals come as for other requests, before the upgrade: 400
-///    and 426 for a handshake that is broken or of another version, 403, 503.
+///    and 426 for a handshake that is broken or of another version, 401, 403, 409, 503; and 501 where
+///    the server hands no connections over.
 /// 2. Every message is text, a JSON object. `{"id":..,"type":..,"data":..}` is an event, `data` being
 ///    the text that a stream would carry. `caught-up` and `reset` come as events, as they do there.
 ///    `{"id":..}` tells where the client stands. `{"retry":..}`, also beside an id, tells after how

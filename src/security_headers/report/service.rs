@@ -29,7 +29,8 @@ use crate::request;
 ///    from one request, the reports passed on in one second by all clones together, and a table of
 ///    fixed size that holds repetitions back for a minute.
 /// 3. What a browser extension caused is dropped. Addresses lose their query, fragment and
-///    credentials; every text is shortened, and has no control character that could forge a log line.
+///    credentials; every text is shortened, and loses control characters, which could forge a log line, and
+///    those that hide or reorder what stands beside them.
 /// 4. The counter `bartizan_reports_total` has the label `outcome`: `accepted`, `repeated`,
 ///    `extension`, `throttled` or `unreadable` (feature `metrics`).
 ///

@@ -71,8 +71,8 @@ use crate::trace::Counter;
 ///   [`reconnect`](RedisStoreBuilder::reconnect) is for these. A `MultiplexedConnection`, also that of a
 ///   sentinel client, does not connect again: after a lost connection the outage lasts. Cluster
 ///   connections follow the cluster.
-/// - *Server.* Redis 5 or later, or one that speaks its protocol and runs its scripts: time and writes in
-///   one script need that. The user needs `EVAL`, `EVALSHA` and the commands `TIME`, `GET`, `SET`, `DEL`.
+/// - *Server.* Of one that only speaks the protocol of Redis, its scripts have to be able to read the time
+///   and write afterwards. The user needs `EVAL`, `EVALSHA` and the commands `TIME`, `GET`, `SET`, `DEL`.
 /// - *Latency.* A request that has to ask waits for one round trip: put the server near. It needs some 10
 ///   to 20 microseconds for a policy of one window.
 /// - *Memory.* Some 150 bytes for each key at the server, which expire when a bucket would be full again.
