@@ -1,8 +1,10 @@
-//! The READMEs: what they show are the results that are kept, and their links lead somewhere.
+//! The READMEs: what they show are the results that are kept, and their links lead somewhere. And the metrics: those
+//! that the documentation names are those that there are.
 //!
 //! After a new run of `scripts/peers` or `scripts/load` whose results are kept, `BARTIZAN_WRITE=1 cargo test --test readme`
 //! writes its tables anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -151,6 +153,25 @@ fn links_of_the_documents_lead_to_files() {
     assert!(checked >= 10, "only {checked} links were found");
 }
 
+#[test]
+fn the_documentation_names_the_metrics_that_there_are() {
+    let (mut told, mut counted) = (BTreeSet::new(), BTreeSet::new());
+    for source in sources(&root().join("src")) {
+        for line in source.lines().map(str::trim_start) {
+            let is_doc = line.starts_with("//!") || line.starts_with("///");
+            match is_doc {
+                true => told.extend(metrics(line, '`')),
+                false => counted.extend(metrics(line, '"')),
+            }
+        }
+    }
+    assert!(counted.len() >= 30, "only {counted:?} were found");
+    assert_eq!(told, counted);
+    // Names of tables, and what is not quoted, are no metrics.
+    let line = "| `bartizan_a_total` | `bartizan_events` bartizan_b |";
+    assert_eq!(metrics(line, '`').collect::<Vec<_>>(), ["bartizan_a_total"]);
+}
+
 /// The charts, one for each table.
 fn charts(results: &Value) -> String {
     let directory = fs::read_dir(root().join("benches/peers/results")).expect("a directory");
@@ -226,6 +247,27 @@ fn targets(document: &str) -> Vec<String> {
         .map(|(target, _)| target.split('#').next().unwrap_or_default().to_owned())
         .filter(|target| !target.is_empty() && !target.contains("://"))
         .collect()
+}
+
+/// The names of metrics that stand between two of `quote` in a line.
+fn metrics(line: &str, quote: char) -> impl Iterator<Item = String> {
+    let quoted = line.split(quote).skip(1).step_by(2);
+    quoted
+        .filter(|text| text.starts_with("bartizan_") && !text.starts_with("bartizan_events"))
+        .map(str::to_owned)
+}
+
+/// The texts of all files below `directory`.
+fn sources(directory: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(directory).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        match path.is_dir() {
+            true => texts.extend(sources(&path)),
+            false => texts.push(read(&path)),
+        }
+    }
+    texts
 }
 
 fn read(path: &Path) -> String {
