@@ -69,6 +69,9 @@ impl TrustedProxies {
     /// It is refused if it occurs twice or holds more than one address: then the client is the peer.
     /// Trust only the networks of proxies that always overwrite this header.
     ///
+    /// No chain of addresses tells then which value of `X-Forwarded-Proto` is the client's own hop: the
+    /// first is taken. The outermost proxy has to overwrite that one, too, or clients choose their scheme.
+    ///
     /// # Errors
     ///
     /// If `name` is no header name, or a header that holds a chain of addresses.
