@@ -9,6 +9,7 @@ mod demo;
 mod event_stream;
 mod health;
 mod lifecycle;
+mod line;
 mod postgres;
 mod rate_limit;
 mod redis;

@@ -1,13 +1,15 @@
 //! The one reader that waits for the stream: on a connection of its own, which it blocks.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use futures::future::{Either, select};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 use super::reply::Entry;
@@ -18,8 +20,13 @@ use crate::trace::emit;
 pub(super) type Door = Arc<Mutex<Client>>;
 
 /// Says when the stream has something new, and whenever that may have been missed: a connection
-/// that breaks is made again, with growing pauses. While one waits, others wait for their turn.
-pub(super) fn hints(door: Option<Door>, key: Arc<str>) -> impl Stream<Item = ()> + Send + use<> {
+/// that breaks is made again, with growing pauses, and so is one when the store has `replaced` its
+/// own: it may lead to a server that was the primary. While one waits, others wait for their turn.
+pub(super) fn hints(
+    door: Option<Door>,
+    key: Arc<str>,
+    replaced: Arc<watch::Sender<()>>,
+) -> impl Stream<Item = ()> + Send + use<> {
     async_stream::stream! {
         let Some(door) = door else {
             pending::<()>().await;
@@ -28,11 +35,14 @@ pub(super) fn hints(door: Option<Door>, key: Arc<str>) -> impl Stream<Item = ()>
         let client = door.lock().await;
         let mut failures = 0;
         loop {
+            let mut replaced = replaced.subscribe();
             match Waiting::begin(&client, &key).await {
                 Ok(mut waiting) => {
                     failures = 0;
                     yield ();
-                    while let Ok(news) = waiting.wait().await {
+                    while let Either::Left((Ok(news), _)) =
+                        select(pin!(waiting.wait()), pin!(replaced.changed())).await
+                    {
                         if news {
                             yield ();
                         }

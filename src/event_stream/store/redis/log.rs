@@ -11,9 +11,12 @@ use redis::{Client, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use tokio::sync::Mutex;
 
 use super::block::{self, Door};
+use super::link::Link;
+use super::range::Range;
 use super::reply::{self, Entry, Reply, epoch, id, name, position};
 use super::scripts::{PRUNED, Scripts};
 use crate::backend::Deadline;
+use crate::clock::Clock;
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
 use crate::event_stream::selector::Selector;
@@ -29,7 +32,8 @@ use crate::trace::emit;
 /// that matters, the log belongs into the database. Clones are the same store.
 ///
 /// `C` is any connection of the `redis` crate that can be cloned: a `ConnectionManager`, which
-/// reconnects; a `MultiplexedConnection`, which does not; a `ClusterConnection`.
+/// [mostly](#deployment) reconnects; a `MultiplexedConnection`, which does not; a
+/// `ClusterConnection`.
 ///
 /// # Behaviour
 ///
@@ -71,7 +75,10 @@ use crate::trace::emit;
 ///   needs that node's address.
 /// - *Rights*: `EVALSHA`, `EVAL`, `SCRIPT LOAD`, and for the key `XADD`, `XRANGE`, `XREVRANGE`,
 ///   `XREAD`, `XLEN`, `XTRIM`, `XINFO`, `XGROUP`, `EXISTS`, `TIME`.
-/// - *Connections*: the one that is given, shared by all reads; and one more with `wait_at`.
+/// - *Connections*: the one that is given, shared by all reads; and one more with `wait_at`. A
+///   `ConnectionManager` gives up for good if its password is refused for some seconds; it keeps a
+///   connection that leads nowhere until the system gives that up, up to a quarter of an hour; and
+///   it stays with a primary that has become a replica. [`reconnect`](Self::reconnect) is for these.
 ///
 /// # Example
 ///
@@ -79,10 +86,15 @@ use crate::trace::emit;
 ///
 /// ```no_run
 /// use bartizan::event_stream::{EventHub, NewEvent, RedisStore};
+/// use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://events.internal/")?;
-/// let store = RedisStore::new(client.get_connection_manager().await?).wait_at(client);
+/// let door = client.clone();
+/// let connect = move || {
+///     ConnectionManager::new_lazy_with_config(client.clone(), ConnectionManagerConfig::new())
+/// };
+/// let store = RedisStore::new(connect()?).reconnect(connect).wait_at(door);
 /// let (hub, tailer) = EventHub::builder(store.clone()).build();
 /// tokio::spawn(tailer);
 ///
@@ -94,7 +106,8 @@ use crate::trace::emit;
 #[derive(Clone)]
 #[must_use]
 pub struct RedisStore<C> {
-    connection: C,
+    link: Arc<Link<C>>,
+    connect: Option<Arc<Connect<C>>>,
     door: Option<Door>,
     key: Arc<str>,
     keep_events: u64,
@@ -105,11 +118,14 @@ pub struct RedisStore<C> {
     strangers: Arc<Strangers>,
 }
 
+type Connect<C> = dyn Fn() -> RedisResult<C> + Send + Sync;
+
 impl<C> RedisStore<C> {
     /// A log under the key `bartizan:events`.
     pub fn new(connection: C) -> Self {
         Self {
-            connection,
+            link: Arc::new(Link::new(connection)),
+            connect: None,
             door: None,
             key: Arc::from("bartizan:events"),
             keep_events: 100_000,
@@ -119,6 +135,21 @@ impl<C> RedisStore<C> {
             witness: Arc::default(),
             strangers: Arc::default(),
         }
+    }
+
+    /// Takes another connection from `connect` as long as the server cannot be reached: whenever every
+    /// call has failed for as long as [`patience`](Self::patience). Off unless set; an error leaves the
+    /// one that there is.
+    ///
+    /// A connection that comes back by itself [does not always](Self#deployment). `connect` is called
+    /// while a read waits, so it must not: it returns one that connects when it is first used, as in
+    /// the [example](Self#example). All clones get the new connection.
+    pub fn reconnect(
+        mut self,
+        connect: impl Fn() -> RedisResult<C> + Send + Sync + 'static,
+    ) -> Self {
+        self.connect = Some(Arc::new(connect));
+        self
     }
 
     /// Another key: logs side by side.
@@ -288,10 +319,24 @@ where
     where
         T: FromRedisValue + Send + Sync,
     {
-        let mut connection = self.connection.clone();
+        let mut connection = self.link.connection();
         let deadline = Deadline::after(self.patience);
         let answered = deadline.bound(call.invoke_async(&mut connection)).await;
-        answered.ok_or_else(|| io::Error::from(io::ErrorKind::TimedOut))?
+        let answered =
+            answered.unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        match answered {
+            Ok(_) => self.link.answered(),
+            Err(_) => self.failed(),
+        }
+        answered
+    }
+
+    fn failed(&self) {
+        let is_over = self.link.failed(Clock::new().now(), self.patience);
+        let connect = self.connect.as_ref().filter(|_| is_over);
+        if let Some(Ok(connection)) = connect.map(|connect| connect()) {
+            self.link.replace(connection);
+        }
     }
 }
 
@@ -361,7 +406,11 @@ where
     }
 
     fn hints(&self) -> impl Stream<Item = ()> + Send {
-        block::hints(self.door.clone(), Arc::clone(&self.key))
+        block::hints(
+            self.door.clone(),
+            Arc::clone(&self.key),
+            self.link.replaced(),
+        )
     }
 }
 
@@ -373,40 +422,6 @@ impl<C> fmt::Debug for RedisStore<C> {
             .field("keep_events", &self.keep_events)
             .field("keep_for", &self.keep_for)
             .finish_non_exhaustive()
-    }
-}
-
-/// Entries to read, and in which order.
-struct Range {
-    command: &'static str,
-    from: String,
-    to: String,
-    count: usize,
-}
-
-impl Range {
-    fn nothing() -> Self {
-        Self::after(Position::START, 0)
-    }
-
-    /// What follows `cursor`, and the entry that it stands at: that it is there is half of the
-    /// answer.
-    fn after(cursor: Position, most: usize) -> Self {
-        Self {
-            command: "XRANGE",
-            from: id(cursor),
-            to: "+".to_owned(),
-            count: if most == 0 { 0 } else { most.saturating_add(1) },
-        }
-    }
-
-    fn newest(most: usize) -> Self {
-        Self {
-            command: "XREVRANGE",
-            from: "+".to_owned(),
-            to: "-".to_owned(),
-            count: most,
-        }
     }
 }
 

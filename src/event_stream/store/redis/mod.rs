@@ -3,6 +3,8 @@
 pub use self::log::RedisStore;
 
 mod block;
+mod link;
 mod log;
+mod range;
 mod reply;
 mod scripts;

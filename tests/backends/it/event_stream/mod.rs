@@ -11,6 +11,7 @@ mod postgres_load;
 mod reader;
 mod redis;
 mod redis_load;
+mod redis_reconnect;
 mod stalled;
 
 use std::time::Duration;

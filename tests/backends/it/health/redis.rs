@@ -6,6 +6,7 @@ use bartizan::health::{Probe, Reason, Status};
 use server::Redis;
 
 use super::*;
+use crate::line::Line;
 
 const READY: (StatusCode, StatusCode) = (StatusCode::OK, StatusCode::OK);
 
@@ -41,6 +42,41 @@ async fn a_killed_server_is_refused_at_once_and_comes_back_without_a_restart() {
     server.restart();
     until(&health, Status::Pass, None).await;
     until_connections(server.port(), 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hung_and_was_killed_is_found_again() {
+    let mut server = Redis::start();
+    let health = watch(probe::redis(client(&server)));
+    falls(&health, Reason::Timeout, || server.pause()).await;
+    server.kill();
+    server.restart();
+    until(&health, Status::Pass, None).await;
+    until_connections(server.port(), 1).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_is_given_up() {
+    let server = Redis::start();
+    let line = Line::to(server.port()).await;
+    let health = watch(probe::redis(Client::open(line.url()).unwrap()));
+    falls(&health, Reason::Timeout, || line.drop_silently()).await;
+    until(&health, Status::Pass, None).await;
+}
+
+#[tokio::test]
+async fn a_password_that_was_refused_is_asked_about_again() {
+    let server = Redis::start();
+    let secret_is = |password: &str| {
+        let rules = ["ACL", "SETUSER", "probe", "on", "resetpass", password];
+        server.command::<()>(&[&rules[..], &["+ping"]].concat())
+    };
+    secret_is(">changed").unwrap();
+    let url = server.url().replace("redis://", "redis://probe:first@");
+    let health = watch(probe::redis(Client::open(url).unwrap()));
+    until(&health, Status::Fail, Some(Reason::Auth)).await;
+    secret_is(">first").unwrap();
+    until(&health, Status::Pass, None).await;
 }
 
 #[tokio::test]
