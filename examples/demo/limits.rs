@@ -20,16 +20,13 @@ pub(crate) fn around(
     args: &Args,
 ) -> Result<Router, Failure> {
     use bartizan::rate_limit::{Outage, RedisStore, Secret, Share};
-    use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
     let Some(url) = &args.redis_url else {
         return Ok(api.layer(limits.build()?));
     };
     // It need not be there when we start, and is made anew should it not come back by itself.
     let client = crate::fleet::client(url)?;
-    let connect = move || {
-        ConnectionManager::new_lazy_with_config(client.clone(), ConnectionManagerConfig::new())
-    };
+    let connect = move || crate::fleet::connect(&client);
     // All demos need the same; a service takes its own from where its passwords are.
     let secret = Secret::new("every demo knows this one")?;
     // While Redis is away, each of two demos lets half of it pass.

@@ -7,6 +7,7 @@ use redis::Client;
 use redis::aio::ConnectionManager;
 
 use super::Error;
+use crate::fleet;
 
 pub(crate) type Store = RedisStore<ConnectionManager>;
 
@@ -28,8 +29,12 @@ impl Shared {
         let mut kept = redis::cmd("GET");
         kept.arg(SESSION_KEY);
         let kept: Vec<u8> = kept.query_async(&mut connection).await?;
+        let door = client.clone();
+        let log = RedisStore::new(connection)
+            .reconnect(move || fleet::connect(&client))
+            .wait_at(door);
         Ok(Self {
-            log: RedisStore::new(connection).wait_at(client),
+            log,
             session_key: kept.try_into().unwrap_or(key),
         })
     }
