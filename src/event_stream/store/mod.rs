@@ -59,7 +59,10 @@ mod witness;
 /// 6. **One truth.** All methods answer from the primary: a lagging replica would take a client's
 ///    cursor for a roll-back.
 /// 7. **Cancellation.** Any future may be dropped at any await, and reads change nothing.
-/// 8. **Errors** are taken as an outage: the read is tried again, with a growing pause, and the
+/// 8. **Any name.** A selector may hold types, topics and users that no event has and the store
+///    cannot keep, such as one with a NUL. They select nothing, and are no error: it would end the
+///    streams of whoever was granted one.
+/// 9. **Errors** are taken as an outage: the read is tried again, with a growing pause, and the
 ///    streams stay open. So is a panic.
 ///
 /// What breaks it costs events, silently. The `conformance` suite (feature `test-util`) checks it.

@@ -1,6 +1,6 @@
 //! The conformance suite passes what is right and finds what is planted.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bartizan::event_stream::conformance::{
@@ -42,6 +42,10 @@ enum Fault {
     RecentNext,
     /// `find_recent` reads the events first and where to go on from afterwards.
     RecentTorn,
+    /// A NUL ends a name, as in C.
+    CutsNames,
+    /// A NUL in a name is an error, as in PostgreSQL.
+    RefusesNames,
     /// A read that is dropped takes its events along.
     LosesDropped,
 }
@@ -103,6 +107,34 @@ impl Planted {
         EventId::new(Epoch::new(log.epoch), Position::from(position))
     }
 
+    /// What the selector comes to in the store's own language.
+    fn asked(&self, selector: &Selector) -> Result<Selector, fmt::Error> {
+        let names = |names: &[Arc<str>]| -> Vec<Arc<str>> {
+            let cut = |name: &Arc<str>| name.split('\0').next().unwrap().into();
+            names.iter().map(cut).collect()
+        };
+        let lists = [selector.types(), selector.topics(), selector.users()];
+        let mut all = lists.into_iter().flatten().flatten();
+        let holds_nul = all.any(|name| name.contains('\0'));
+        match self.fault {
+            Fault::RefusesNames if holds_nul => Err(fmt::Error),
+            Fault::CutsNames if holds_nul => {
+                let mut cut = selector.clone();
+                if let Some(types) = selector.types() {
+                    cut = cut.only_types(names(types));
+                }
+                if let Some(topics) = selector.topics() {
+                    cut = cut.only_topics(names(topics));
+                }
+                if let Some(users) = selector.users() {
+                    cut = cut.only_users(names(users));
+                }
+                Ok(cut)
+            }
+            _ => Ok(selector.clone()),
+        }
+    }
+
     /// What may be read, and up to where.
     fn visible(&self, log: &Log) -> (Vec<Event>, u64) {
         let pending = log.rows.iter().filter(|row| !row.2).map(|row| row.0).min();
@@ -117,9 +149,9 @@ impl Planted {
 }
 
 impl EventStore for Planted {
-    type Error = Infallible;
+    type Error = fmt::Error;
 
-    async fn bounds(&self) -> Result<Bounds, Infallible> {
+    async fn bounds(&self) -> Result<Bounds, fmt::Error> {
         let log = self.log.lock().unwrap();
         let (_, head) = self.visible(&log);
         let epoch = Epoch::new(log.epoch);
@@ -135,7 +167,8 @@ impl EventStore for Planted {
         cursor: EventId,
         selector: &Selector,
         limit: usize,
-    ) -> Result<Read, Infallible> {
+    ) -> Result<Read, fmt::Error> {
+        let selector = self.asked(selector)?;
         let bounds = self.bounds().await?;
         let taken = (self.fault == Fault::LosesDropped)
             .then(|| std::mem::take(&mut self.log.lock().unwrap().rows));
@@ -180,7 +213,8 @@ impl EventStore for Planted {
         Ok(Read::Page(Page::new(events, next)))
     }
 
-    async fn find_recent(&self, selector: &Selector, limit: usize) -> Result<Page, Infallible> {
+    async fn find_recent(&self, selector: &Selector, limit: usize) -> Result<Page, fmt::Error> {
+        let selector = self.asked(selector)?;
         let earlier = self.visible(&self.log.lock().unwrap()).0;
         tokio::task::yield_now().await;
         let log = self.log.lock().unwrap();
@@ -260,6 +294,8 @@ async fn each_planted_fault_is_found_by_the_check_that_is_for_it() {
         (Fault::RecentUnfiltered, 0, "`find_recent`"),
         (Fault::RecentNext, 0, "`find_recent`"),
         (Fault::RecentTorn, 0, "`find_recent`"),
+        (Fault::CutsNames, 0, "`find_recent`"),
+        (Fault::RefusesNames, 0, "that no event has"),
         (Fault::LosesDropped, 0, "may be dropped"),
     ] {
         let checks = all_checks(fault).await;

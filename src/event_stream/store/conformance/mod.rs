@@ -81,9 +81,9 @@ pub type Meanwhile<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 type Checked = Result<(), Violation>;
 
-/// Checks what holds for every store: order, limits, selectors, progress, what is newest, cursors
-/// that mean nothing, writers and readers at once, reads that are dropped at every await. About 900
-/// events in all.
+/// Checks what holds for every store: order, limits, selectors, names that no event has, progress,
+/// what is newest, cursors that mean nothing, writers and readers at once, reads that are dropped at
+/// every await. About 900 events in all.
 ///
 /// # Errors
 ///
@@ -105,6 +105,7 @@ pub async fn check<S: EventStore>(
             format!("pages of {limit} differ from one of 100")
         })?;
     }
+    rules::names_that_no_event_has(&store).await?;
     for selector in selectors() {
         let mut some = read_all(&store, &selector, 5).await?;
         some.retain(|event| selector.matches(event));

@@ -138,6 +138,7 @@ pub(super) const STABLE: &str = "nothing appears at or below what was read";
 pub(super) const PROGRESS: &str = "`next` says how far was scanned";
 pub(super) const RECENT: &str = "`find_recent` gives the newest that match, and the head";
 pub(super) const SILENT: &str = "a cursor is answered with what follows it, or is gone";
+pub(super) const NAMES: &str = "a name that no event has selects nothing, and is no error";
 pub(super) const EPOCH: &str = "the epoch changes when, and only when, the log was lost";
 pub(super) const DELIVERY: &str = "a client gets each event once and in order";
 pub(super) const CANCEL: &str = "a read may be dropped";

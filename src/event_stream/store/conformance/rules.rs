@@ -7,10 +7,10 @@ use std::task::Poll;
 use futures::future::{join, join_all};
 
 use super::reading::{
-    CANCEL, Follower, ORDER, PAGES, PATIENCE, PROGRESS, RECENT, STABLE, answered, bounds, expect,
-    gone, page, read_all,
+    CANCEL, Follower, NAMES, ORDER, PAGES, PATIENCE, PROGRESS, RECENT, STABLE, answered, bounds,
+    expect, gone, page, read_all,
 };
-use super::samples::sample;
+use super::samples::{sample, selectors_by_nul};
 use super::{Checked, Violation};
 use crate::event_stream::event::{Event, NewEvent};
 use crate::event_stream::id::{Epoch, EventId, Position};
@@ -57,6 +57,23 @@ pub(super) async fn newest<S: EventStore>(
         expect(page.next == head, RECENT, || {
             format!("its `next` is {}, not {head}", page.next)
         })?;
+    }
+    Ok(())
+}
+
+/// Not even one that the store could not keep. Who is granted it is asked for by it.
+pub(super) async fn names_that_no_event_has<S: EventStore>(store: &S) -> Checked {
+    let start = bounds(store).await?.floor();
+    let refused = |error: S::Error| Violation {
+        rule: NAMES,
+        found: format!("a NUL in a name gives: {error}"),
+    };
+    for selector in selectors_by_nul() {
+        store
+            .read_after(start, &selector, 9)
+            .await
+            .map_err(refused)?;
+        store.find_recent(&selector, 9).await.map_err(refused)?;
     }
     Ok(())
 }

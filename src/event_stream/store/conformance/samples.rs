@@ -22,12 +22,26 @@ pub(super) fn sample(n: u32) -> NewEvent {
     }
 }
 
-pub(super) fn selectors() -> [Selector; 5] {
-    [
+pub(super) fn selectors() -> impl Iterator<Item = Selector> {
+    let plain = [
         Selector::everything(),
         Selector::public(),
         Selector::everything().only_types(["b", "c.d"]),
         Selector::public().only_users(["u1"]).only_topics(["t"]),
         Selector::everything().only_types(["never"]),
+    ];
+    plain.into_iter().chain(selectors_by_nul())
+}
+
+/// By names that no event here has and not every database can keep, some beside others that are
+/// there.
+pub(super) fn selectors_by_nul() -> [Selector; 4] {
+    [
+        Selector::public().only_users(["u1", "u2\0"]),
+        Selector::public()
+            .only_users(["u1\0"])
+            .only_topics(["t", "t\0"]),
+        Selector::everything().only_topics(["t\0"]),
+        Selector::everything().only_types(["a\0", "b"]),
     ]
 }

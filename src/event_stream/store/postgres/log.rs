@@ -84,7 +84,8 @@ use crate::trace::emit;
 ///   `LISTEN` needs [a connection past it](Self::listen_by); polling, the default, does not.
 /// - *Time limits*: a read gives up after [`patience`](Self::patience) and closes its connection.
 ///   `statement_timeout` in the pool's options ends what the server still does for it.
-/// - Text cannot hold NUL in PostgreSQL: an event whose data has one is refused. JSON never has.
+/// - Text cannot hold NUL in PostgreSQL: an event whose data, user or topic has one is refused. JSON
+///   never has. Where a user or a topic is asked for by such a name, nothing stands under it.
 ///
 /// # Example
 ///
@@ -334,10 +335,9 @@ impl PostgresStore {
     ) -> sqlx::Result<Found> {
         let names = |names: Option<&[Arc<str>]>| {
             names.map(|names| {
-                names
-                    .iter()
-                    .map(|name| (**name).to_owned())
-                    .collect::<Vec<_>>()
+                // No event has such a name, and the server refuses to be asked about it.
+                let held = names.iter().filter(|name| !name.contains('\0'));
+                held.map(|name| (**name).to_owned()).collect::<Vec<_>>()
             })
         };
         let cursor = Place::of(cursor);
