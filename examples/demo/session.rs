@@ -35,8 +35,9 @@ impl Sessions {
     pub(crate) fn user(&self, headers: &HeaderMap) -> Option<String> {
         let cookies = headers.get_all(header::COOKIE).iter();
         cookies
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+            // One by one: the bytes of those that others set are theirs.
+            .filter_map(|cookie| std::str::from_utf8(cookie).ok())
             .filter_map(|cookie| cookie.trim().strip_prefix(NAME)?.strip_prefix('='))
             .find_map(|value| self.verified(value))
     }
@@ -55,6 +56,8 @@ const NAME: &str = "session";
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn request(cookies: &[&str]) -> HeaderMap {
@@ -110,5 +113,26 @@ mod tests {
         let ours = ours.split(';').next().unwrap();
         let found = sessions.user(&request(&["session=x.y", ours]));
         assert_eq!(found.as_deref(), Some("u1"));
+    }
+
+    #[test]
+    fn the_bytes_of_another_cookie_do_not_hide_ours() {
+        let sessions = Sessions::new(&[7; 32]);
+        let ours = sessions.cookie("u1", false);
+        let ours = ours.split(';').next().unwrap();
+        for other in [
+            &b"name=Zo\xc3\xab"[..],
+            b"raw=\xff\x80",
+            b"session=\xff.\xff",
+        ] {
+            let header = [other, b"; ", ours.as_bytes(), b"; ", other].concat();
+            let header = HeaderValue::from_bytes(&header).unwrap();
+            let headers = HeaderMap::from_iter([(header::COOKIE, header)]);
+            assert_eq!(
+                sessions.user(&headers).as_deref(),
+                Some("u1"),
+                "{headers:?}"
+            );
+        }
     }
 }
