@@ -143,7 +143,8 @@ impl<C> RedisStore<C> {
     ///
     /// A connection that comes back by itself [does not always](Self#deployment). `connect` is called
     /// while a read waits, so it must not: it returns one that connects when it is first used, as in
-    /// the [example](Self#example). All clones get the new connection.
+    /// the [example](Self#example). All clones get the new connection, and that of
+    /// [`wait_at`](Self::wait_at) is made anew as well.
     pub fn reconnect(
         mut self,
         connect: impl Fn() -> RedisResult<C> + Send + Sync + 'static,
