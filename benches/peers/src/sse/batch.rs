@@ -29,17 +29,19 @@ pub fn targeted(effort: Effort, wanted: &str) -> Option<Table> {
         .enable_time()
         .build()
         .expect("a runtime without I/O");
-    let (mut walked, mut listed, mut read) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..effort.choose(5, 3) {
-        walked.push(walk(users));
-        let (all, last) = runtime.block_on(hub(users));
-        listed.push(all);
-        read.push(last);
-    }
+    let turns = effort.choose(15, 3);
+    let walked = median((0..turns).map(|_| walk(users)).collect());
+    let (all, read) = runtime.block_on(hub(users, users, turns));
+    let (unheard, _) = runtime.block_on(hub(users, 0, turns));
     let rows = vec![
-        Row::plain("tokio broadcast, everyone walks the batch", median(walked)),
-        Row::plain("bartizan, tailer and store included", median(listed)),
-        Row::plain("bartizan, of that: each stream takes its own", median(read)),
+        Row::plain("tokio broadcast, everyone walks the batch", walked),
+        Row::plain("bartizan, tailer and store included", all),
+        Row::plain("bartizan, the same while nobody listens", unheard),
+        Row::plain(
+            "bartizan, the difference: what the hub does for each",
+            all - unheard,
+        ),
+        Row::plain("bartizan, of that: each stream takes its own", read),
     ];
     let title = format!("{TITLE}, {users} users");
     println!("\n{title}");
@@ -75,44 +77,53 @@ fn walk(users: usize) -> f64 {
     started.elapsed().as_nanos() as f64 / users as f64
 }
 
-/// What it takes in all, and how much of that is the streams' reading, once the hub has everything.
-async fn hub(users: usize) -> (f64, f64) {
+/// What a batch for so many users takes in all while the streams of `listening` of them are open, and how
+/// much of that is the streams' reading, once the hub has everything. The first batch is not counted.
+async fn hub(users: usize, listening: usize, batches: usize) -> (f64, f64) {
     let store = MemoryStore::new();
     let (hub, tailer) = EventHub::builder(store.clone())
-        .ring(1 << 16, 64 << 20)
+        .ring(users.next_power_of_two(), 64 << 20)
         .build();
     let tailer = tokio::spawn(tailer);
     while hub.head().is_none() {
         tokio::task::yield_now().await;
     }
     let mut streams = Vec::new();
-    for user in 0..users {
+    for user in 0..listening {
         let user: Arc<str> = user.to_string().into();
-        let own = Arc::clone(&user);
         let events = EventStream::new(hub.clone())
-            .authorize(move |_: &Parts| Ok(Grant::user(Arc::clone(&own))));
+            .authorize(move |_: &Parts| Ok(Grant::user(Arc::clone(&user))));
         let request = Request::new(());
         let Ok(answer) = events.oneshot(request).await;
         let mut body = answer.into_body();
         while take(&mut body) > 0 {}
-        streams.push((user, body));
+        streams.push(body);
     }
-    let mut last = None;
-    for (user, _) in &streams {
-        let event = NewEvent::text("tick", "#").expect("a type");
-        last = store.append(event.for_user(Arc::clone(user))).ok();
-    }
-    let started = Instant::now();
-    while hub.head() != last {
-        tokio::task::yield_now().await;
-    }
-    let published = started.elapsed();
-    let delivered: usize = streams.iter_mut().map(|(_, body)| take(body)).sum();
-    let elapsed = started.elapsed();
-    assert_eq!(delivered, users);
-    tailer.abort();
     let each = |time: Duration| time.as_nanos() as f64 / users as f64;
-    (each(elapsed), each(elapsed - published))
+    let (mut all, mut read) = (Vec::new(), Vec::new());
+    for batch in 0..=batches {
+        let mut last = None;
+        for user in 0..users {
+            let event = NewEvent::text("tick", "#").expect("a type");
+            last = store.append(event.for_user(user.to_string())).ok();
+        }
+        let started = Instant::now();
+        while hub.head() != last {
+            tokio::task::yield_now().await;
+        }
+        let published = started.elapsed();
+        let delivered: usize = streams.iter_mut().map(take).sum();
+        let elapsed = started.elapsed();
+        assert_eq!(delivered, listening);
+        // As a server does, which asks until there is nothing.
+        assert_eq!(streams.iter_mut().map(take).sum::<usize>(), 0);
+        if batch > 0 {
+            all.push(each(elapsed));
+            read.push(each(elapsed - published));
+        }
+    }
+    tailer.abort();
+    (median(all), median(read))
 }
 
 /// Polls once, and counts what came.
