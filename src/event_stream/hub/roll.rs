@@ -61,6 +61,12 @@ impl<T: Copy + Eq + Hash> Roll<T> {
                 if let Some(moved) = long.list.get(at) {
                     long.places.insert(*moved, at);
                 }
+                // What was large once is not kept for few.
+                if long.list.len() < long.list.capacity() / 4 {
+                    let room = long.list.len() * 2;
+                    long.list.shrink_to(room);
+                    long.places.shrink_to(room);
+                }
                 if long.list.len() < LONG / 2 {
                     *self = Self::Short(Few::Many(std::mem::take(&mut long.list)));
                 }
@@ -144,6 +150,23 @@ mod tests {
                 check(&list, &known);
             }
             assert!(matches!(list, Roll::Short(_)));
+        }
+    }
+
+    #[test]
+    fn what_was_long_once_keeps_no_room_for_those_who_have_left() {
+        let mut list = Roll::default();
+        (0..100_000).for_each(|n| list.push(n));
+        let room = |list: &Roll<u32>| match list {
+            Roll::Short(Few::One(_)) => 0,
+            Roll::Short(Few::Many(many)) => many.capacity(),
+            Roll::Long(long) => long.list.capacity().max(long.places.capacity()),
+        };
+        for left in [LONG, LONG / 2 - 1] {
+            while list.as_slice().len() > left {
+                list.remove(list.as_slice()[0]);
+            }
+            assert!(room(&list) <= 8 * left, "{}", room(&list));
         }
     }
 
