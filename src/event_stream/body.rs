@@ -216,7 +216,9 @@ impl EventBody {
         let errand = self.errand.get_or_insert_default();
         match done {
             Done::Read(from, Came::Page(page, frames)) => {
-                let fruitless = from == From::After(page.next());
+                // A store that leads back is not asked as fast as it answers, either.
+                let fruitless =
+                    matches!(from, From::After(at) if page.next().position() <= at.position());
                 errand.fruitless = if fruitless { errand.fruitless + 1 } else { 0 };
                 errand.frames = frames;
                 self.connection

@@ -32,6 +32,8 @@ const PANICS: u8 = 2;
 const UNSPEAKABLE: u8 = 3;
 /// Its log is another one whenever it is read.
 const FLAPS: u8 = 4;
+/// It has nothing, up to a place before the one that it was asked about.
+const BACKWARDS: u8 = 5;
 
 #[derive(Debug)]
 struct Failure {
@@ -59,7 +61,7 @@ impl Broken {
     /// What it says in place of an answer, if it gives none; or the log that it has at the moment.
     fn answer(&self) -> Result<Option<Bounds>, Failure> {
         match self.how.load(Ordering::Relaxed) {
-            SOUND => Ok(None),
+            SOUND | BACKWARDS => Ok(None),
             DOWN => Err(Failure { unspeakable: false }),
             UNSPEAKABLE => Err(Failure { unspeakable: true }),
             FLAPS if self.asked() < 10_000 => {
@@ -88,6 +90,10 @@ impl EventStore for Broken {
         limit: usize,
     ) -> Result<Read, Failure> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.how.load(Ordering::Relaxed) == BACKWARDS && self.asked() < 10_000 {
+            let next = EventId::new(cursor.epoch(), Position::START);
+            return Ok(Read::Page(Page::new(Vec::new(), next)));
+        }
         match self.answer()? {
             Some(bounds) => Ok(Read::Gone(bounds)),
             None => Ok(self.log.read_after(cursor, selector, limit).await.unwrap()),
@@ -168,6 +174,25 @@ async fn a_store_that_never_tells_the_same_is_not_asked_as_fast_as_it_answers() 
     assert!((5..60).contains(&asked), "{asked} reads in a second");
     assert!((2..60).contains(&blocks), "{blocks} blocks in a second");
     assert!(hub.stats().resets > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_leads_back_is_not_asked_as_fast_as_it_answers() {
+    let store = Broken::default();
+    let ids = [(); 9].map(|()| store.log.append(event("a", "")).unwrap());
+    let (_hub, events) = feed(EventHub::builder(store.clone()).ring(2, 1 << 20));
+    settle().await;
+    store.is(BACKWARDS);
+    let before = store.asked();
+    let mut reader = Reader::resume(&events, "/", &ids[1].to_string()).await;
+    let stuck = timeout(Duration::from_secs(1), reader.event()).await;
+    assert!(stuck.is_err());
+    let asked = store.asked() - before;
+    assert!((3..60).contains(&asked), "{asked} reads in a second");
+    store.is(SOUND);
+    for id in &ids[2..] {
+        assert_eq!(reader.event().await.id, Some(id.to_string()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
