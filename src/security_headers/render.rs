@@ -168,17 +168,20 @@ fn check_csp(name: &HeaderName, csp: &Csp, policy: &SecurityHeaders) -> Result<(
     }
 }
 
-/// What was set, or what `frame-ancestors` says: of the enforced policy before the reported one, so
-/// that trying a new policy out does not open the page to framing.
+/// What was set, or what `frame-ancestors` says: of the enforced policy, or what that said last; of the
+/// reported one only where nothing is known of that. So trying a new policy out does not open the page to
+/// framing.
 fn frame_options(policy: &SecurityHeaders) -> Option<FrameOptions> {
+    let says = |csp: &Option<Csp>| {
+        let csp = csp.as_ref();
+        csp.filter(|csp| csp.contains(Directive::FrameAncestors))
+            .map(FrameOptions::following)
+    };
     match policy.frame_options {
         Framing::Set(options) => Some(options),
         Framing::Without => None,
-        Framing::Follow { last } => [&policy.csp, &policy.csp_report_only]
-            .into_iter()
-            .flatten()
-            .find(|csp| csp.contains(Directive::FrameAncestors))
-            .map_or(last, FrameOptions::following),
+        Framing::Follow { last } => says(&policy.csp)
+            .unwrap_or_else(|| last.or_else(|| says(&policy.csp_report_only).flatten())),
     }
 }
 

@@ -181,6 +181,10 @@ fn frame_options_follow_frame_ancestors_unless_set() {
     assert_eq!(options(bare.frame_ancestors(["https://a.example"])), None);
     let tried = web().report_only("content-security-policy");
     assert_eq!(options(tried.clone()).as_deref(), Some("DENY"));
+    let partner = tried
+        .clone()
+        .csp_report_only(|csp| csp.set(Directive::FrameAncestors, ["https://a.example"]));
+    assert_eq!(options(partner).as_deref(), Some("DENY"));
     let given_up = tried.without("content-security-policy-report-only");
     assert_eq!(options(given_up).as_deref(), Some("DENY"));
 }
