@@ -99,8 +99,8 @@ fn finish<B>(
         facts.inner = &told.inner.0;
         headers.get().apply(response.headers_mut(), &facts);
         // What is left out of a 304 on purpose, a layer further out must not put there.
-        let leaves_out = renews && (headers.get().has_nonce || !told.inner.0.is_empty());
-        if outer.asks || leaves_out {
+        let leaves_out = headers.get().carries_nonce(facts.append) || !told.inner.0.is_empty();
+        if outer.asks || renews && leaves_out {
             told.inner.0.push(headers.clone());
             response.extensions_mut().insert(told.inner);
         }

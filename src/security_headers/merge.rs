@@ -62,7 +62,7 @@ impl Prepared {
     }
 
     /// Whether any policy has a nonce source, its own or one that was added.
-    fn carries_nonce(&self, append: Option<&CspAppend>) -> bool {
+    pub(super) fn carries_nonce(&self, append: Option<&CspAppend>) -> bool {
         self.has_nonce || append.is_some_and(CspAppend::has_nonce)
     }
 
@@ -100,12 +100,6 @@ impl Prepared {
             Action::Override => How::Drop,
             Action::Append => How::Append,
         }
-    }
-
-    /// Whether the header `name` has a nonce, where the handler reads it.
-    fn has_nonce_in(&self, name: &HeaderName, transport: Transport) -> bool {
-        let mut policies = self.variant(transport).policies.iter();
-        policies.any(|policy| policy.name == name && policy.template.has_nonce())
     }
 
     /// Whether the header `name` is part of this set.
@@ -165,8 +159,9 @@ fn write_policy(headers: &mut HeaderMap, policy: &Policy, facts: &Facts<'_>) {
         None => &policy.template,
     };
     let left_out = || {
+        // What a layer further in says stays, and so does what it leaves out.
         let mut inner = facts.inner.iter().map(PreparedHeaders::get);
-        template.has_nonce() || inner.any(|inner| inner.has_nonce_in(&policy.name, facts.transport))
+        template.has_nonce() || inner.any(|inner| inner.sets(&policy.name, facts.transport))
     };
     if facts.status == StatusCode::NOT_MODIFIED && left_out() {
         // The cached page has the nonce of its own response: a new policy would stop its scripts.

@@ -202,7 +202,7 @@ fn any_policy() -> impl Strategy<Value = SecurityHeaders> {
 struct Does {
     reads: bool,
     sets: Vec<(&'static str, &'static str)>,
-    appends: bool,
+    appends: Option<Source>,
     chooses: bool,
 }
 
@@ -216,8 +216,10 @@ fn any_handler() -> impl Strategy<Value = Does> {
         ("set-cookie", "b=1"),
     ];
     let sets = prop::sample::subsequence(HEADERS.to_vec(), 0..=6);
-    let rarely = || prop::bool::weighted(0.2);
-    (prop::bool::weighted(0.8), sets, rarely(), rarely()).prop_map(
+    let host = Source::parse("https://a.example").unwrap();
+    let appends = prop::option::weighted(0.2, prop::sample::select(vec![host, Source::Nonce]));
+    let rarely = prop::bool::weighted(0.2);
+    (prop::bool::weighted(0.8), sets, appends, rarely).prop_map(
         |(reads, sets, appends, chooses)| Does {
             reads,
             sets,
@@ -240,8 +242,8 @@ fn through(stack: &[SecurityHeaders], does: &Does, status: StatusCode) -> Header
             let value = HeaderValue::from_static(value);
             response.headers_mut().append(*name, value);
         }
-        if does.appends {
-            let more = CspAppend::new(Directive::ImgSrc, ["https://a.example"]).unwrap();
+        if let Some(source) = does.appends.clone() {
+            let more = CspAppend::new(Directive::ScriptSrc, [source]).unwrap();
             more.add_to(response.extensions_mut());
         }
         if does.chooses {
