@@ -197,11 +197,16 @@ fn text(arg: OsString) -> Result<String, String> {
         .map_err(|arg| arg.to_string_lossy().into_owned())
 }
 
-/// A URL as it may be told: without what stands before an `@`, and without the password of its query.
+/// A URL as it may be told: without what stands before an `@`, and without the password of its query. Where
+/// it cannot be told which of them that `@` is in, no more than the scheme.
 pub(crate) fn without_password(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + "://".len());
     let (scheme, rest) = url.split_at(start);
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => "..",
+        Some((_, rest)) => rest,
+        None => rest,
+    };
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut told = format!("{scheme}{address}");
     let public = |pair: &&str| !pair.starts_with("pass") && !pair.is_empty();
@@ -383,7 +388,8 @@ mod tests {
                 "postgres:///x?host=/run&user=u",
             ),
             ("redis+unix:///r?pass=hunter2", "redis+unix:///r"),
-            ("redis://:hunter2?hunter2@hunter2@r/", "redis://r/"),
+            ("redis://:hunter2?hunter2@hunter2@r/", "redis://.."),
+            ("postgres:///x?user=u&password=a@hunter2", "postgres://.."),
             ("no URL", "no URL"),
         ] {
             assert_eq!(without_password(url), told);
