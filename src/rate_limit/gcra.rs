@@ -39,6 +39,18 @@ pub(super) fn take(quota: Quota, tat: u64, now: u64, cost: u64) -> Take {
     }
 }
 
+/// What `take` comes to where a TAT beyond the window is no mistake, but that of a longer window, which has
+/// to come closer first.
+pub(super) fn put_off(quota: Quota, tat: u64, now: u64, take: Take) -> Take {
+    match take {
+        Take::Wait(nanos) => {
+            let beyond = tat.saturating_sub(ceiling(quota, now));
+            Take::Wait(nanos.saturating_add(beyond))
+        }
+        take => take,
+    }
+}
+
 /// Puts `cells` back. A bucket does not get fuller than full.
 pub(super) fn refund(quota: Quota, tat: u64, cells: u64) -> u64 {
     tat.saturating_sub(quota.span(cells))

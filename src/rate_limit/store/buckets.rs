@@ -132,11 +132,11 @@ impl<C: Cell, N: Note> Buckets<C, N> {
                         true => passed,
                         false => self.charge_shared(check, order, clock).unwrap_or(passed),
                     };
-                    return verdict(check.quota(), tat, now, take);
+                    return check.verdict(tat, now, take);
                 }
                 Attempt::Refused { tat, take } => {
                     self.heal(check, &spot, now, clock);
-                    return verdict(check.quota(), tat, now, take);
+                    return check.verdict(tat, now, take);
                 }
                 // Seldom: out of the way of those who know their place.
                 Attempt::Full | Attempt::Raced => {}
@@ -213,7 +213,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
         let quote = |(check, spot): (&Check<'_>, &Spot)| {
             let quota = check.quota();
             match self.tat(check, spot, now) {
-                Ok(tat) => verdict(quota, tat, now, gcra::take(quota, tat, now, check.cells())),
+                Ok(tat) => check.verdict(tat, now, gcra::take(quota, tat, now, check.cells())),
                 Err(place) => crowded_out(check, place, now),
             }
         };
@@ -247,7 +247,7 @@ impl<C: Cell, N: Note> Buckets<C, N> {
         let quota = check.quota();
         if check.cells() == 0 {
             let tat = self.tat(check, &spot, now);
-            let verdict = |tat| verdict(quota, tat, now, Take::Passed(tat));
+            let verdict = |tat| check.verdict(tat, now, Take::Passed(tat));
             return (
                 None,
                 tat.map_or_else(|place| crowded_out(check, place, now), verdict),
@@ -281,24 +281,24 @@ impl<C: Cell, N: Note> Buckets<C, N> {
                     return match met {
                         None => {
                             let tat = receipt.after.tat;
-                            (Some(charge), verdict(quota, tat, now, Take::Passed(tat)))
+                            (Some(charge), check.verdict(tat, now, Take::Passed(tat)))
                         }
                         Some((tat, take @ Take::Passed(_))) => {
                             // Of two charges one cannot tell which to put back: they stay.
                             let receipt = receipt.kept();
                             let charge = Charge { receipt, ..charge };
-                            (Some(charge), verdict(quota, tat, now, take))
+                            (Some(charge), check.verdict(tat, now, take))
                         }
                         Some((tat, take)) => {
                             if spilled {
                                 self.undo(&charge);
                             }
                             // A slot stays charged: it speaks for the shared bucket from now on.
-                            (None, verdict(quota, tat, now, take))
+                            (None, check.verdict(tat, now, take))
                         }
                     };
                 }
-                Attempt::Refused { tat, take } => return (None, verdict(quota, tat, now, take)),
+                Attempt::Refused { tat, take } => return (None, check.verdict(tat, now, take)),
                 Attempt::Full | Attempt::Raced => {}
             }
             spot = self.look(check);

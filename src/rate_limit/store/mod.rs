@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::decision::Decision;
+use super::decision::{Decision, Verdict};
 use super::digest::{Secret, digest};
-use super::gcra;
+use super::gcra::{self, Take};
 use super::quota::Quota;
 use crate::clock::Clock;
 
@@ -280,6 +280,15 @@ impl<'a> Check<'a> {
     /// be what a larger one has taken.
     fn healed(&self, tat: u64, now: u64) -> Option<u64> {
         gcra::healed(self.quota, tat, now).filter(|_| !self.elastic)
+    }
+
+    /// The verdict that follows from `take`.
+    fn verdict(&self, tat: u64, now: u64, take: Take) -> Verdict {
+        let take = match take {
+            Take::Wait(_) if self.elastic => gcra::put_off(self.quota, tat, now, take),
+            take => take,
+        };
+        buckets::verdict(self.quota, tat, now, take)
     }
 
     /// The digest of policy, window and caller. For one scope it is a permutation of the keys.

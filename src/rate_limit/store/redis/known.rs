@@ -238,16 +238,9 @@ impl Reply {
     }
 }
 
-/// What taking cells comes to. A time beyond the window is that of another process's longer one, which has
-/// to come closer first.
+/// What taking cells comes to. A time beyond the window is that of another process's longer one.
 fn take(quota: Quota, time: u64, now: u64, cells: u64) -> Take {
-    match gcra::take(quota, time, now, cells) {
-        Take::Wait(nanos) => {
-            let beyond = time.saturating_sub(gcra::ceiling(quota, now));
-            Take::Wait(nanos.saturating_add(beyond))
-        }
-        take => take,
-    }
+    gcra::put_off(quota, time, now, gcra::take(quota, time, now, cells))
 }
 
 /// Whether all windows let the request pass.
