@@ -399,10 +399,19 @@ impl EventStore for PostgresStore {
     }
 
     async fn find_recent(&self, selector: &Selector, limit: usize) -> sqlx::Result<Page> {
-        let found = self.find(Position::START, selector, Order::NewestFirst, limit);
-        let mut found = found.await?;
-        found.events.reverse();
-        Ok(Page::new(found.events, found.sight.bounds.head()))
+        let mut rows = limit;
+        loop {
+            let found = self.find(Position::START, selector, Order::NewestFirst, rows);
+            let found = found.await?;
+            let mut events = found.events;
+            if found.full.is_none() || events.len() >= limit {
+                events.truncate(limit);
+                events.reverse();
+                return Ok(Page::new(events, found.sight.bounds.head()));
+            }
+            // What is no event takes no event's place: fewer than asked for are all that there is.
+            rows = rows.saturating_mul(2);
+        }
     }
 
     fn hints(&self) -> impl Stream<Item = ()> + Send {

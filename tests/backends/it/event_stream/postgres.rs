@@ -329,6 +329,30 @@ async fn what_cannot_be_an_event_is_refused_by_the_table() {
     }
 }
 
+/// A hub takes fewer of the newest than it has asked for to be all that there is, and shows nobody what is older.
+#[tokio::test]
+async fn what_is_no_event_takes_the_place_of_none_among_the_newest() {
+    let logs = Logs::start().await;
+    let store = logs.fresh().await;
+    // As in a table that was made before this type was refused.
+    logs.run("ALTER TABLE log_0 DROP CONSTRAINT log_0_type_check2")
+        .await
+        .unwrap();
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        ids.push(store.append(event(&n.to_string())).await.unwrap());
+        logs.run("INSERT INTO log_0 (type, data) VALUES ('reset', '')")
+            .await
+            .unwrap();
+    }
+    until_read(&store, ids[3]).await;
+    for limit in 0..10 {
+        let page = store.find_recent(&Selector::everything(), limit).await;
+        let found: Vec<_> = page.unwrap().events().iter().map(|it| it.id()).collect();
+        assert_eq!(found, ids[4 - limit.min(4)..], "the newest {limit}");
+    }
+}
+
 /// Whoever asks for little must not pay for all: each selector wants the smallest part of a log.
 #[tokio::test]
 async fn each_way_to_select_has_its_index() {
