@@ -13,7 +13,7 @@ local now = clock[1] * 1000000 + clock[2]
 local cells, further, advance = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local windows = (#ARGV - 3) / 2
 
--- What is not a bucket, or one of another number of windows, counts as none.
+-- What is not a bucket, or one of another number of windows or of one that is longer than any, counts as none.
 local stored = {}
 local text = redis.pcall('GET', KEYS[1])
 if type(text) == 'string' and string.find(text, '^[%d:]+$') then
@@ -21,7 +21,7 @@ if type(text) == 'string' and string.find(text, '^[%d:]+$') then
     stored[#stored + 1] = tonumber(digits)
   end
 end
-if #stored ~= 2 * windows then
+if #stored ~= 2 * windows or math.max(unpack(stored, windows + 1)) > 2 ^ 52 then
   stored = {}
 end
 

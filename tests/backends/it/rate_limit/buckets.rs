@@ -140,6 +140,8 @@ async fn what_is_no_bucket_is_a_full_one() {
         "nan",
         "12 ",
         "\u{0}\u{1}",
+        // A time at the end of a window that no quota has.
+        "90071992547409919007:90071992547409919007",
     ] {
         server.command::<()>(&["SET", &name, garbage]).unwrap();
         assert_eq!(
