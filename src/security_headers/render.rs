@@ -171,7 +171,7 @@ fn check_csp(name: &HeaderName, csp: &Csp, policy: &SecurityHeaders) -> Result<(
 /// What was set, or what `frame-ancestors` says: of the enforced policy, or what that said last; of the
 /// reported one only where nothing is known of that. So trying a new policy out does not open the page to
 /// framing.
-fn frame_options(policy: &SecurityHeaders) -> Option<FrameOptions> {
+pub(super) fn frame_options(policy: &SecurityHeaders) -> Option<FrameOptions> {
     let says = |csp: &Option<Csp>| {
         let csp = csp.as_ref();
         csp.filter(|csp| csp.contains(Directive::FrameAncestors))

@@ -75,8 +75,8 @@ impl SecurityHeaders {
         let ancestors = enforced.filter(|csp| csp.contains(Directive::FrameAncestors));
         let set = match self.frame_options {
             Framing::Set(options) => Some(options),
-            Framing::Follow { last } => last,
-            Framing::Without => None,
+            // What follows agrees.
+            Framing::Follow { .. } | Framing::Without => None,
         };
         match (ancestors.map(FrameOptions::following), set) {
             (Some(follows), Some(options)) if follows != Some(options) => {
@@ -87,12 +87,14 @@ impl SecurityHeaders {
                     "frame-ancestors says otherwise, and overrules it in current browsers",
                 ));
             }
-            (None, None) if enforced.is_some() => found.push(Finding::new(
-                Severity::Medium,
-                Directive::FrameAncestors,
-                "",
-                "any page can frame these and steal clicks; default-src does not cover it",
-            )),
+            (None, _) if enforced.is_some() && render::frame_options(self).is_none() => {
+                found.push(Finding::new(
+                    Severity::Medium,
+                    Directive::FrameAncestors,
+                    "",
+                    "any page can frame these and steal clicks; default-src does not cover it",
+                ))
+            }
             _ => {}
         }
         for directive in [Directive::Sandbox, Directive::UpgradeInsecureRequests] {

@@ -171,6 +171,12 @@ fn what_is_missing_is_found() {
     let open = policy.clone().without("x-frame-options");
     let open = findings(&open.csp(|csp| csp.without(Directive::FrameAncestors)));
     assert_eq!(open[0], "Medium frame-ancestors");
+    // Where another policy says who may frame, it follows that.
+    let own = findings(&SecurityHeaders::web().frame_ancestors([Source::SelfOrigin]));
+    assert!(
+        own.iter().all(|it| !it.contains("x-frame-options")),
+        "{own:?}"
+    );
     assert_eq!(without(Directive::FormAction)[0], "Low form-action");
     let trusted = without(Directive::RequireTrustedTypesFor);
     assert!(trusted.contains(&"Info require-trusted-types-for".to_owned()));
