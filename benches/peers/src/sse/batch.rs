@@ -45,9 +45,9 @@ pub fn targeted(effort: Effort, wanted: &str) -> Option<Table> {
     ];
     let title = format!("{TITLE}, {users} users");
     println!("\n{title}");
-    println!("{:<48} {:>18}", "", "ns/delivery");
+    println!("{:<54} {:>18}", "", "ns/delivery");
     for row in &rows {
-        println!("{:<48} {:>18.1}", row.name, row.cells[0].value);
+        println!("{:<54} {:>18.1}", row.name, row.cells[0].value);
     }
     Some(Table {
         title,
