@@ -18,6 +18,8 @@ pub enum Kind {
     /// The same where nobody has events of their own.
     NchanForAll,
     BetterSse,
+    /// The least that events on hyper take.
+    ByHand,
     Axum,
     Hyper,
     /// The head of a stream, and a body that says nothing: what the server costs for an open connection.
@@ -25,13 +27,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Floor,
         Self::Broadcast,
         Self::Actix,
         Self::Nchan,
         Self::NchanForAll,
         Self::BetterSse,
+        Self::ByHand,
         Self::Axum,
         Self::Hyper,
         Self::Silent,
@@ -45,6 +48,7 @@ impl Kind {
             Self::Nchan => "nginx, nchan: a channel each, and one for all",
             Self::NchanForAll => "nginx, nchan: one channel for all",
             Self::BetterSse => "Node, better-sse: a channel each, one for all",
+            Self::ByHand => "bare hyper, by hand, with no log",
             Self::Axum => "bartizan on axum::serve",
             Self::Hyper => "bartizan on bare hyper",
             Self::Silent => "floor: bare hyper, the same head, silence",
@@ -59,6 +63,7 @@ impl Kind {
             Self::Nchan => "nchan",
             Self::NchanForAll => "nchan-for-all",
             Self::BetterSse => "better-sse",
+            Self::ByHand => "by-hand",
             Self::Axum => "axum",
             Self::Hyper => "hyper",
             Self::Silent => "silent",

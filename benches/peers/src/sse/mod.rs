@@ -6,6 +6,7 @@
 
 mod batch;
 mod better_sse;
+mod by_hand;
 mod crowd;
 mod kind;
 mod nchan;
@@ -33,23 +34,25 @@ struct Contest {
     measure: fn(&mut Session, Effort) -> Vec<f64>,
 }
 
-const TO_ONE: [Kind; 7] = [
+const TO_ONE: [Kind; 8] = [
     Kind::Floor,
     Kind::Broadcast,
     Kind::Actix,
     Kind::Nchan,
     Kind::BetterSse,
+    Kind::ByHand,
     Kind::Axum,
     Kind::Hyper,
 ];
 
-const TO_ALL: [Kind; 8] = [
+const TO_ALL: [Kind; 9] = [
     Kind::Floor,
     Kind::Broadcast,
     Kind::Actix,
     Kind::Nchan,
     Kind::NchanForAll,
     Kind::BetterSse,
+    Kind::ByHand,
     Kind::Axum,
     Kind::Hyper,
 ];

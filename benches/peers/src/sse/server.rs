@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tower::{Service, service_fn};
 
 use super::kind::Kind;
-use super::{nchan, recipe};
+use super::{by_hand, nchan, recipe};
 
 /// What the other process asks for, a line each.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +86,7 @@ fn serve(kind: Kind) {
             Kind::Floor => floor(listener, orders).await,
             Kind::Broadcast => recipe::axum(listener, orders).await,
             Kind::Actix => recipe::actix(listener, orders).await,
+            Kind::ByHand => by_hand::serve(listener, orders).await,
             Kind::Axum => {
                 let app = Router::new().route_service("/events", hub(orders));
                 axum::serve(listener, app).await.expect("it serves");
@@ -133,7 +134,8 @@ fn hub(mut orders: Orders) -> EventStream {
     })
 }
 
-async fn bare<S, B>(listener: TcpListener, service: S)
+/// Serves on hyper and nothing else.
+pub async fn bare<S, B>(listener: TcpListener, service: S)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + 'static,
     S: Send,
@@ -149,12 +151,16 @@ where
 }
 
 fn silent(_: Request<Incoming>) -> Ready<Result<Response<Silent>, Infallible>> {
+    ready(Ok(opened(Silent { opened: false })))
+}
+
+/// The head of a stream, as bartizan's is.
+pub fn opened<B>(body: B) -> Response<B> {
     let response = Response::builder()
         .header("content-type", "text/event-stream")
         .header("cache-control", "no-cache, no-transform")
         .header("x-accel-buffering", "no");
-    let body = Silent { opened: false };
-    ready(Ok(response.body(body).expect("valid fields")))
+    response.body(body).expect("valid fields")
 }
 
 struct Silent {
