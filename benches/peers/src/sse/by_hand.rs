@@ -3,7 +3,7 @@
 //!
 //! It has no log to resume from, no bound on what waits, no rights, and nobody leaves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::future::ready;
 use std::pin::Pin;
@@ -22,7 +22,8 @@ use super::server::{Order, Orders, bare, data, opened};
 /// What waits for one client, and who is to be woken for it.
 struct Seat(Mutex<(VecDeque<Bytes>, Option<Waker>)>);
 
-type Seats = Arc<Mutex<HashMap<usize, Arc<Seat>>>>;
+/// In their order, in which their memory lies as well.
+type Seats = Arc<Mutex<BTreeMap<usize, Arc<Seat>>>>;
 
 pub async fn serve(listener: TcpListener, orders: Orders) {
     let seats = Seats::default();
