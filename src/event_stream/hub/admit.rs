@@ -208,7 +208,6 @@ mod tests {
     use crate::event_stream::hub::shared::SLICE;
     use crate::event_stream::hub::{EventHub, Tailer};
     use crate::event_stream::request::Start;
-    use crate::event_stream::selector::Selector;
     use crate::event_stream::store::MemoryStore;
 
     async fn hub() -> (Arc<Shared>, Tailer) {
@@ -219,24 +218,13 @@ mod tests {
         (hub.shared, tailer)
     }
 
-    fn opening() -> Opening {
-        Opening {
-            selector: Selector::public(),
-            start: Start::Head,
-            who: None,
-            rechecks: false,
-            ages: u32::MAX,
-            expires: u32::MAX,
-        }
-    }
-
     #[tokio::test]
     async fn a_stream_that_opens_while_all_are_ended_is_not_left_behind() {
         let (hub, tailer) = hub().await;
         hub.admit(None).unwrap();
         drop(tailer);
         // Nobody would ever come for this one again.
-        let late = hub.connect(opening(), None);
+        let late = hub.connect(Opening::public(Start::Head), None);
         assert_eq!(late.err(), Some(Unavailable::Stale));
         assert_eq!(hub.connections.load(Ordering::Relaxed), 0);
     }
@@ -260,7 +248,7 @@ mod tests {
         let (hub, _tailer) = hub().await;
         let most = 2 * SLICE + 9;
         let streams: Vec<_> = (0..most)
-            .map(|_| hub.open(opening(), None, 0).unwrap())
+            .map(|_| hub.open(Opening::public(Start::Head), None, 0).unwrap())
             .collect();
         let counts = Arc::new(Counts {
             hub: Arc::clone(&hub),
@@ -303,7 +291,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_goes_to_another_task_may_end_the_one_that_it_came_from() {
         let (hub, _tailer) = hub().await;
-        let stream = hub.open(opening(), None, 0).unwrap();
+        let stream = hub.open(Opening::public(Start::Head), None, 0).unwrap();
         let parks = |waker: &Waker| {
             while !matches!(
                 stream.with(|shard, slot| shard.poll(slot, waker)),

@@ -83,7 +83,6 @@ mod tests {
     use crate::event_stream::event::NewEvent;
     use crate::event_stream::hub::{EventHub, Opening};
     use crate::event_stream::request::Start;
-    use crate::event_stream::selector::Selector;
     use crate::event_stream::store::MemoryStore;
 
     struct Task;
@@ -97,14 +96,7 @@ mod tests {
         let store = MemoryStore::new();
         let (hub, mut tailer) = EventHub::builder(store.clone()).build();
         assert!(poll!(&mut tailer).is_pending());
-        let opening = Opening {
-            selector: Selector::public(),
-            start: Start::Head,
-            who: None,
-            rechecks: false,
-            ages: u32::MAX,
-            expires: u32::MAX,
-        };
+        let opening = Opening::public(Start::Head);
         let mut stream = hub.shared.open(opening, None, 0).unwrap();
         let (mine, others) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
 

@@ -25,6 +25,21 @@ pub(crate) struct Opening {
     pub(crate) expires: u32,
 }
 
+#[cfg(test)]
+impl Opening {
+    /// Public, and without an end.
+    pub(super) fn public(start: Start) -> Self {
+        Self {
+            selector: Selector::public(),
+            start,
+            who: None,
+            rechecks: false,
+            ages: u32::MAX,
+            expires: u32::MAX,
+        }
+    }
+}
+
 /// Why the hub ends a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Closing {

@@ -54,6 +54,19 @@ impl Redis {
     pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         command(self.port(), words)
     }
+
+    /// Lets `user` do everything under this password, and under no other any more.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not take that.
+    #[track_caller]
+    pub fn set_password(&self, user: &str, password: &str) {
+        let password = format!(">{password}");
+        let rules = ["on", "resetpass", &password, "~*", "+@all"];
+        let words = [&["ACL", "SETUSER", user], &rules[..]].concat();
+        self.command::<()>(&words).expect("an ACL");
+    }
 }
 
 impl Deref for Redis {

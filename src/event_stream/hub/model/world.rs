@@ -294,11 +294,7 @@ impl<H: HandOver> World<H> {
         let shard = &mut self.processes[process].shard;
         let opening = Opening {
             selector: client.wants.clone(),
-            start,
-            who: None,
-            rechecks: false,
-            ages: u32::MAX,
-            expires: u32::MAX,
+            ..Opening::public(start)
         };
         let slot = shard.open(opening, &mut None);
         client.connection = Some(Connection {

@@ -27,22 +27,10 @@ fn shard(events: usize) -> Shard {
     shard
 }
 
-/// A public connection that never ends.
-fn opening(start: Start) -> Opening {
-    Opening {
-        selector: Selector::public(),
-        start,
-        who: None,
-        rechecks: false,
-        ages: u32::MAX,
-        expires: u32::MAX,
-    }
-}
-
 fn open(shard: &mut Shard, selector: Selector) -> u32 {
     let opening = Opening {
         selector,
-        ..opening(Start::Head)
+        ..Opening::public(Start::Head)
     };
     let slot = shard.open(opening, &mut None);
     assert_eq!(data(shard, slot), [""; 0]);
@@ -132,7 +120,7 @@ fn a_frame_is_not_shared_with_the_class_that_got_the_number_of_another() {
     shard.close(first);
     let opening = Opening {
         selector: Selector::public().only_types(["c"]),
-        ..opening(Start::After(id(10)))
+        ..Opening::public(Start::After(id(10)))
     };
     let resumed = shard.open(opening, &mut None);
     assert_eq!(
@@ -217,7 +205,7 @@ fn each_costs(of: impl Fn(usize) -> (Selector, Option<Arc<str>>)) -> u64 {
             let opening = Opening {
                 selector: selector.clone(),
                 who: who.clone(),
-                ..opening(Start::Head)
+                ..Opening::public(Start::Head)
             };
             let slot = shard.open(opening, &mut None);
             assert_eq!(data(&mut shard, slot), [""; 0]);
@@ -285,7 +273,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
         let slot = shard.open(
             Opening {
                 who,
-                ..opening(Start::Head)
+                ..Opening::public(Start::Head)
             },
             &mut None,
         );
@@ -309,7 +297,7 @@ fn the_oldest_of_a_user_makes_room_also_when_places_are_given_again() {
 fn a_burst_visits_those_who_scan_no_more_and_misses_nobody() {
     let mut shard = shard(64);
     let readers = [(); 3].map(|()| open(&mut shard, Selector::public()));
-    let ahead = shard.open(opening(Start::After(id(25))), &mut None);
+    let ahead = shard.open(Opening::public(Start::After(id(25))), &mut None);
     let Step::Read(_) = shard.poll(ahead, Waker::noop()) else {
         panic!("only the store knows whether the log goes that far");
     };
@@ -344,9 +332,9 @@ fn of_connections_that_are_gone_no_timer_is_kept_however_far_off_it_was() {
         keep_alive: u32::MAX,
         ..TERMS
     });
-    let stays = shard.open(opening(Start::Head), &mut None);
+    let stays = shard.open(Opening::public(Start::Head), &mut None);
     for _ in 0..100 {
-        let slot = shard.open(opening(Start::Head), &mut None);
+        let slot = shard.open(Opening::public(Start::Head), &mut None);
         shard.close(slot);
     }
     for tick in 1..=64 {

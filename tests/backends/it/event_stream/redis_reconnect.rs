@@ -42,12 +42,7 @@ async fn until_appended(store: &Store, data: &str) {
 #[tokio::test]
 async fn a_password_that_was_refused_for_long_is_asked_about_again() {
     let server = Redis::start();
-    let secret_is = |password: &str| {
-        let rules = ["ACL", "SETUSER", "events", "on", "resetpass", password];
-        let rules = [&rules[..], &["~*", "+@all"]].concat();
-        server.command::<()>(&rules).unwrap();
-    };
-    secret_is(">changed");
+    server.set_password("events", "changed");
     let url = server.url().replace("redis://", "redis://events:first@");
     let connections = Arc::new(AtomicUsize::new(0));
     let connect = {
@@ -64,7 +59,7 @@ async fn a_password_that_was_refused_for_long_is_asked_about_again() {
         (connections.load(Ordering::Relaxed) >= 3).then_some(())
     });
     again.await.expect("it is tried again and again");
-    secret_is(">first");
+    server.set_password("events", "first");
     until_appended(&store, "back").await;
 }
 

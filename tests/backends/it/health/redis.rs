@@ -67,15 +67,11 @@ async fn a_connection_that_leads_nowhere_is_given_up() {
 #[tokio::test]
 async fn a_password_that_was_refused_is_asked_about_again() {
     let server = Redis::start();
-    let secret_is = |password: &str| {
-        let rules = ["ACL", "SETUSER", "probe", "on", "resetpass", password];
-        server.command::<()>(&[&rules[..], &["+ping"]].concat())
-    };
-    secret_is(">changed").unwrap();
+    server.set_password("probe", "changed");
     let url = server.url().replace("redis://", "redis://probe:first@");
     let health = watch(probe::redis(Client::open(url).unwrap()));
     until(&health, Status::Fail, Some(Reason::Auth)).await;
-    secret_is(">first").unwrap();
+    server.set_password("probe", "first");
     until(&health, Status::Pass, None).await;
 }
 

@@ -222,12 +222,7 @@ async fn a_primary_that_has_become_a_replica_is_an_outage_until_it_is_one_again(
 #[tokio::test]
 async fn a_password_that_was_refused_for_long_is_asked_about_again() {
     let server = Redis::start();
-    let secret_is = |password: &str| {
-        let rules = ["ACL", "SETUSER", "limits", "on", "resetpass", password];
-        let rules = [&rules[..], &["~*", "+@all"]].concat();
-        server.command::<()>(&rules).unwrap();
-    };
-    secret_is(">changed");
+    server.set_password("limits", "changed");
     let url = server.url().replace("redis://", "redis://limits:first@");
     let client = redis::Client::open(url).unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
@@ -251,6 +246,6 @@ async fn a_password_that_was_refused_for_long_is_asked_about_again() {
         }
     });
     again.await.expect("it is tried again and again");
-    secret_is(">first");
+    server.set_password("limits", "first");
     until_reachable(&store).await;
 }

@@ -7,14 +7,21 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use super::*;
 
-/// A server with much to prune, to which others append three entries between two questions: nearly
-/// for ever. It counts the questions.
 #[derive(Clone)]
-struct Growing(Arc<AtomicU64>);
+enum Line {
+    /// It leads nowhere.
+    Dead,
+    /// A server with much to prune, to which others append three entries between two questions: nearly
+    /// for ever. It counts the questions.
+    Growing(Arc<AtomicU64>),
+}
 
-impl ConnectionLike for Growing {
+impl ConnectionLike for Line {
     fn req_packed_command<'a>(&'a mut self, _: &'a Cmd) -> RedisFuture<'a, Value> {
-        let pruned = match self.0.fetch_add(1, Ordering::Relaxed) {
+        let Self::Growing(asked) = self else {
+            return Box::pin(pending());
+        };
+        let pruned = match asked.fetch_add(1, Ordering::Relaxed) {
             0..8 => PRUNED.cast_signed(),
             8..10_000 => 3,
             _ => 0,
@@ -38,37 +45,8 @@ impl ConnectionLike for Growing {
 
 #[tokio::test]
 async fn pruning_ends_although_others_append_without_end() {
-    let store = RedisStore::new(Growing(Arc::default()));
+    let store = RedisStore::new(Line::Growing(Arc::default()));
     assert_eq!(store.prune().await.unwrap(), 8 * PRUNED + 3);
-}
-
-/// A server that answers, or one behind a connection that leads nowhere.
-#[derive(Clone)]
-enum Line {
-    Dead,
-    Alive(Growing),
-}
-
-impl ConnectionLike for Line {
-    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Dead => Box::pin(pending()),
-            Self::Alive(server) => server.req_packed_command(command),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        _: &'a Pipeline,
-        _: usize,
-        _: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        unreachable!("the store sends no pipelines")
-    }
-
-    fn get_db(&self) -> i64 {
-        0
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +57,7 @@ async fn a_clone_has_the_connection_that_took_the_place_of_one_that_leads_nowher
         move || match made.fetch_add(1, Ordering::Relaxed) {
             0 => Err((redis::ErrorKind::InvalidClientConfig, "not now").into()),
             1 => Ok(Line::Dead),
-            _ => Ok(Line::Alive(Growing(Arc::new(AtomicU64::new(10_000))))),
+            _ => Ok(Line::Growing(Arc::new(AtomicU64::new(10_000)))),
         }
     };
     let before = RedisStore::new(Line::Dead);
